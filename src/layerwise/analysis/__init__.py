@@ -1,0 +1,1 @@
+"""What the arrays of a store say: geometry, neighbours. No model."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: windows, alignment, pooling, mixing. No model, no file."""
