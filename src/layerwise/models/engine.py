@@ -1,0 +1,136 @@
+"""The engine: sequences of token ids in, every layer's hidden states out, packed or padded.
+
+Both ways hand over the same thing: for each layer a flat (total_tokens, hidden_size) tensor of
+the sequences' own tokens, one sequence after the other, no padding rows.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layerwise.models.anatomy import Anatomy, Consumer, reading
+from layerwise.models.packed_attention import PACKED, PackedSequences, position_ids
+from layerwise.types import Layer
+
+
+@dataclass(frozen=True)
+class TokenSequence:
+    """One sequence as the model takes it, special tokens included.
+
+    Attributes:
+        input_ids: (seq,) int64, on the CPU.
+        token_type_ids: (seq,) int64, on the CPU.
+    """
+
+    input_ids: Tensor
+    token_type_ids: Tensor
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+class Engine:
+    """Runs one model and reads its layers.
+
+    Attributes:
+        model: a transformers encoder in evaluation mode.
+        anatomy: where its layers are.
+        attention: `"layerwise_packed"`, or `"sdpa"` or `"eager"` for padded batches.
+        has_final: whether the encoder's output differs from block N's own (a final norm).
+    """
+
+    def __init__(self, model: Any, anatomy: Anatomy, attention: str, has_final: bool = False) -> None:
+        self.model = model
+        self.anatomy = anatomy
+        self.has_final = has_final
+        self.pad_token_id: int = getattr(model.config, "pad_token_id", None) or 0
+        accepted = inspect.signature(model.forward).parameters
+        # TAPAS has seven kinds of token types: its own defaults are right for plain text.
+        self._takes_types = "token_type_ids" in accepted and getattr(model.config, "model_type", "") != "tapas"
+        self._takes_positions = "position_ids" in accepted
+        self._lock = threading.Lock()  # hooks belong to the model: one forward pass at a time
+        self.use(attention)
+
+    def use(self, attention: str) -> None:
+        """Choose the attention implementation, and with it packed or padded batches."""
+        self.attention = attention
+        self.model.set_attn_implementation(attention)
+
+    @property
+    def packed(self) -> bool:
+        return self.attention == PACKED
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    def run(self, batch: Sequence[TokenSequence], layers: Sequence[Layer], consume: Consumer) -> None:
+        """Run one batch and hand each of `layers` to `consume` as soon as it exists.
+
+        `consume(layer, hidden)` gets (total_tokens, hidden_size) in the order of `batch`; layers
+        come in the order of the model. Blocks above the highest layer asked for are not run.
+        """
+        wanted = set(layers)
+        final = "final" in wanted
+        number = self.anatomy.num_hidden_layers
+        highest = number if final else max(layer for layer in wanted if isinstance(layer, int))
+        inputs, rows = self._packed(batch) if self.packed else self._padded(batch)
+
+        def take(layer: Layer, hidden: Tensor) -> None:
+            if layer in wanted:
+                flat = hidden.flatten(0, 1) if rows is None else hidden[rows]
+                consume(layer, flat)
+
+        # A model without a final norm need not run past block N, but it has nothing left to do there.
+        watching = any(isinstance(layer, int) for layer in wanted)
+        with self._lock, torch.inference_mode():
+            with reading(self.anatomy, highest, take) if watching else nullcontext():
+                output = self.model(**inputs)
+                if final:
+                    take("final", output[0])
+
+    def _packed(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], None]:
+        ids = [sequence.input_ids for sequence in batch]
+        positions = position_ids(ids, self.anatomy.position_padding_idx)
+        inputs = self._inputs(
+            torch.cat(ids).unsqueeze(0),
+            torch.cat([sequence.token_type_ids for sequence in batch]).unsqueeze(0),
+        )
+        if self._takes_positions:
+            inputs["position_ids"] = self._to_device(positions.unsqueeze(0))
+        inputs["packed"] = PackedSequences(tuple(len(sequence) for sequence in batch), self.device)
+        return inputs, None
+
+    def _padded(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], tuple[Tensor, Tensor]]:
+        lengths = torch.tensor([len(sequence) for sequence in batch])
+        longest = int(lengths.max())
+        ids = torch.full((len(batch), longest), self.pad_token_id)
+        types = torch.zeros_like(ids)
+        for row, sequence in enumerate(batch):  # always padded on the right
+            ids[row, : len(sequence)] = sequence.input_ids
+            types[row, : len(sequence)] = sequence.token_type_ids
+        mask = torch.arange(longest) < lengths[:, None]
+        inputs = self._inputs(ids, types)
+        inputs["attention_mask"] = self._to_device(mask.long())
+        rows, columns = mask.nonzero(as_tuple=True)
+        return inputs, (self._to_device(rows), self._to_device(columns))
+
+    def _inputs(self, ids: Tensor, types: Tensor) -> dict[str, Any]:
+        inputs = {"input_ids": self._to_device(ids)}
+        if self._takes_types:
+            inputs["token_type_ids"] = self._to_device(types)
+        return inputs
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)

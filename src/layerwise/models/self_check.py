@@ -1,0 +1,161 @@
+"""The self-check at load time: is what the engine reads what transformers computes?
+
+Some architectures ignore a registered attention function without a word, and then a packed batch
+is silently wrong. So no model is trusted: a short probe of random tokens is run one sequence at a
+time through transformers' eager attention with `output_hidden_states=True`, and every layer of
+the engine must agree with it, padded and packed. What does not agree is not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layerwise.errors import ModelError
+from layerwise.models.anatomy import dissect
+from layerwise.models.engine import Engine, TokenSequence
+from layerwise.models.packed_attention import PACKED, register
+from layerwise.types import Layer
+
+TOLERANCE = 2e-5
+"""Worst allowed difference, relative to the layer's largest value (at least 1), in float32."""
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """What the check found.
+
+    Attributes:
+        attention: the implementation chosen, `"layerwise_packed"`, `"sdpa"` or `"eager"`.
+        errors: worst relative difference by implementation tried, None where it did not run.
+        note: one sentence on why the model does not run packed; empty if it does.
+    """
+
+    attention: str
+    errors: dict[str, float | None]
+    note: str = ""
+
+    @property
+    def packed(self) -> bool:
+        return self.attention == PACKED
+
+
+def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
+    """Make the fastest engine for a float32 `model` that passes the self-check.
+
+    `mode` is `"auto"`, or `"padded"` to leave packing out.
+
+    Raises:
+        ModelError: the hidden states of this model cannot be read, or are NaN.
+    """
+    register()
+    anatomy = dissect(model, model.config)
+    probe = _probe(model)
+    model.set_attn_implementation("eager")
+    expected, has_final = _reference(model, anatomy.num_hidden_layers, probe)
+    errors: dict[str, float | None] = {}
+    for attention in _candidates(model, mode):
+        engine = Engine(model, anatomy, attention, has_final)
+        errors[attention] = error = _worst(engine, probe, expected)
+        if error is not None and error <= TOLERANCE:
+            return engine, SelfCheck(attention, errors, _note(model, mode, errors))
+    raise ModelError(
+        f"the layers of {type(model).__name__} cannot be read reliably: they differ from transformers' own "
+        f"hidden states by {', '.join(f'{error} ({name})' for name, error in errors.items())}; "
+        "please report the architecture."
+    )
+
+
+def _candidates(model: Any, mode: str) -> list[str]:
+    packed = mode == "auto" and type(model).is_backend_compatible()
+    return [
+        *([PACKED] if packed else []),
+        *(["sdpa"] if getattr(model, "_supports_sdpa", False) else []),
+        "eager",
+    ]
+
+
+def _note(model: Any, mode: str, errors: dict[str, float | None]) -> str:
+    if mode == "padded":
+        return "padded, as asked."
+    if PACKED not in errors:
+        return f"{type(model).__name__} does not declare support for attention backends: it runs padded."
+    error = errors[PACKED]
+    if error is not None and error <= TOLERANCE:
+        return ""
+    found = "it cannot run packed" if error is None else f"packed differs from padded by {error:.1e}"
+    return f"the self-check of {type(model).__name__} failed ({found}): it runs padded."
+
+
+def _probe(model: Any) -> list[TokenSequence]:
+    """Random tokens of several lengths, one longer than a local attention window, with a mask token."""
+    config = model.config
+    generator = torch.Generator().manual_seed(0)
+    limit = getattr(config, "max_position_embeddings", None) or 64
+    window = getattr(config, "sliding_window", None) or 0
+    lengths = [7, 5, 7, min(max(12, 2 * window + 9), limit - 4)]
+    sequences = []
+    for length in lengths:
+        low = min(10, config.vocab_size // 2)  # keep clear of padding and special ids
+        ids = torch.randint(low, config.vocab_size, (length,), generator=generator)
+        sequences.append(TokenSequence(ids, torch.zeros_like(ids)))
+    mask = getattr(config, "mask_token_id", None)
+    if mask is not None:  # ESM rescales a whole row by its share of mask tokens
+        sequences[1].input_ids[2] = mask
+    return sequences
+
+
+def _reference(
+    model: Any, number: int, probe: list[TokenSequence]
+) -> tuple[dict[Layer, Tensor], bool]:
+    """Every layer by transformers itself, one sequence at a time; whether there is a final norm."""
+    states: list[list[Tensor]] = []
+    last_block: list[Tensor] = []
+    from layerwise.models.anatomy import reading
+
+    anatomy = dissect(model, model.config)
+    engine = Engine(model, anatomy, "eager")
+    for sequence in probe:
+
+        def keep(layer: Layer, hidden: Tensor) -> None:
+            if layer == number:
+                last_block.append(hidden[0, : len(sequence)])  # noqa: B023 - used at once
+
+        inputs, _ = engine._padded([sequence])
+        with torch.inference_mode(), reading(anatomy, number, keep):
+            output = model(**inputs, output_hidden_states=True)
+        hidden = output.hidden_states
+        stride = (len(hidden) - 1) // number  # ALBERT with inner groups reports inner layers as well
+        states.append([state[0, : len(sequence)] for state in hidden[::stride]])
+    layers: dict[Layer, Tensor] = {k: torch.cat([state[k] for state in states]) for k in range(number + 1)}
+    if not all(bool(layer.isfinite().all()) for layer in layers.values()):
+        broken = next(k for k, layer in layers.items() if not bool(layer.isfinite().all()))
+        raise ModelError(
+            f"layer {broken} of this model is NaN or infinite on a plain probe: its weights are damaged."
+        )
+    own = torch.cat(last_block)
+    has_final = _difference(own, layers[number]) > TOLERANCE
+    if has_final:  # transformers ties its last hidden state to the output after the final norm
+        layers["final"], layers[number] = layers[number], own
+    return layers, has_final
+
+
+def _worst(engine: Engine, probe: list[TokenSequence], expected: dict[Layer, Tensor]) -> float | None:
+    found: dict[Layer, Tensor] = {}
+    try:
+        engine.run(probe, list(expected), lambda layer, hidden: found.setdefault(layer, hidden.clone()))
+    except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):
+        # Foreign code given an input it does not foresee may fail in any of these ways.
+        return None
+    if found.keys() != expected.keys():
+        return None
+    return max(_difference(found[layer], expected[layer]) for layer in expected)
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    if found.shape != expected.shape:
+        return float("inf")
+    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1))
