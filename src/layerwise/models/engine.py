@@ -83,7 +83,7 @@ class Engine:
         final = "final" in wanted
         number = self.anatomy.num_hidden_layers
         highest = number if final else max(layer for layer in wanted if isinstance(layer, int))
-        inputs, rows = self._packed(batch) if self.packed else self._padded(batch)
+        inputs, rows = self.packed_inputs(batch) if self.packed else self.padded_inputs(batch)
 
         def take(layer: Layer, hidden: Tensor) -> None:
             if layer in wanted:
@@ -98,7 +98,8 @@ class Engine:
                 if final:
                     take("final", output[0])
 
-    def _packed(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], None]:
+    def packed_inputs(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], None]:
+        """The model's keyword arguments for one packed batch."""
         ids = [sequence.input_ids for sequence in batch]
         positions = position_ids(ids, self.anatomy.position_padding_idx)
         inputs = self._inputs(
@@ -110,7 +111,10 @@ class Engine:
         inputs["packed"] = PackedSequences(tuple(len(sequence) for sequence in batch), self.device)
         return inputs, None
 
-    def _padded(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], tuple[Tensor, Tensor]]:
+    def padded_inputs(
+        self, batch: Sequence[TokenSequence]
+    ) -> tuple[dict[str, Any], tuple[Tensor, Tensor]]:
+        """The model's keyword arguments for one padded batch, and the (row, column) of its real tokens."""
         lengths = torch.tensor([len(sequence) for sequence in batch])
         longest = int(lengths.max())
         ids = torch.full((len(batch), longest), self.pad_token_id)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from layerwise.errors import ModelError
-from layerwise.models.anatomy import dissect
+from layerwise.models.anatomy import Anatomy, dissect, reading
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.packed_attention import PACKED, register
 from layerwise.types import Layer
@@ -55,7 +55,7 @@ def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
     anatomy = dissect(model, model.config)
     probe = _probe(model)
     model.set_attn_implementation("eager")
-    expected, has_final = _reference(model, anatomy.num_hidden_layers, probe)
+    expected, has_final = _reference(model, anatomy, probe)
     errors: dict[str, float | None] = {}
     for attention in _candidates(model, mode):
         engine = Engine(model, anatomy, attention, has_final)
@@ -70,7 +70,9 @@ def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
 
 
 def _candidates(model: Any, mode: str) -> list[str]:
-    packed = mode == "auto" and type(model).is_backend_compatible()
+    # `_can_set_attn_implementation` sees models that use the interface but do not declare it (LayoutLM, Splinter).
+    supported = type(model).is_backend_compatible() or type(model)._can_set_attn_implementation()
+    packed = mode == "auto" and supported
     return [
         *([PACKED] if packed else []),
         *(["sdpa"] if getattr(model, "_supports_sdpa", False) else []),
@@ -82,7 +84,7 @@ def _note(model: Any, mode: str, errors: dict[str, float | None]) -> str:
     if mode == "padded":
         return "padded, as asked."
     if PACKED not in errors:
-        return f"{type(model).__name__} does not declare support for attention backends: it runs padded."
+        return f"{type(model).__name__} does not use transformers' attention interface: it runs padded."
     error = errors[PACKED]
     if error is not None and error <= TOLERANCE:
         return ""
@@ -103,20 +105,18 @@ def _probe(model: Any) -> list[TokenSequence]:
         ids = torch.randint(low, config.vocab_size, (length,), generator=generator)
         sequences.append(TokenSequence(ids, torch.zeros_like(ids)))
     mask = getattr(config, "mask_token_id", None)
-    if mask is not None:  # ESM rescales a whole row by its share of mask tokens
+    if mask is not None and mask < config.vocab_size:  # ESM rescales a whole row by its share of mask tokens
         sequences[1].input_ids[2] = mask
     return sequences
 
 
 def _reference(
-    model: Any, number: int, probe: list[TokenSequence]
+    model: Any, anatomy: Anatomy, probe: list[TokenSequence]
 ) -> tuple[dict[Layer, Tensor], bool]:
     """Every layer by transformers itself, one sequence at a time; whether there is a final norm."""
     states: list[list[Tensor]] = []
     last_block: list[Tensor] = []
-    from layerwise.models.anatomy import reading
-
-    anatomy = dissect(model, model.config)
+    number = anatomy.num_hidden_layers
     engine = Engine(model, anatomy, "eager")
     for sequence in probe:
 
@@ -124,7 +124,7 @@ def _reference(
             if layer == number:
                 last_block.append(hidden[0, : len(sequence)])  # noqa: B023 - used at once
 
-        inputs, _ = engine._padded([sequence])
+        inputs, _ = engine.padded_inputs([sequence])
         with torch.inference_mode(), reading(anatomy, number, keep):
             output = model(**inputs, output_hidden_states=True)
         hidden = output.hidden_states

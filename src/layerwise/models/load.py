@@ -1,0 +1,142 @@
+"""From a folder of files to a transformers model and its tokenizer, with nothing left to defaults."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from layerwise.errors import ModelError, UsageError, choose
+from layerwise.models.locate import ModelFiles
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and its tokenizer, and what transformers said about the weights.
+
+    Attributes:
+        model: the bare encoder, float32, on the CPU, in evaluation mode.
+        tokenizer: a fast tokenizer.
+        missing, unused: names of weights the files lack (random now!) or that the model has no use for.
+        stored_dtype: the number format of the weights in the files.
+    """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerFast
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+    stored_dtype: str
+
+
+def load(files: ModelFiles) -> LoadedModel:
+    """Load a model in float32, without ever running code from its folder.
+
+    float32 whatever the files hold: the self-check needs it, and a checkpoint in float16 would
+    otherwise load as float16. `Encoder` casts afterwards.
+
+    Raises:
+        ModelError: transformers cannot load it, or it is not an encoder.
+    """
+    config = _config(files)
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(
+            f"{files.name!r} is an encoder-decoder ({config.model_type}); layerwise takes encoders of the BERT family."
+        )
+    stored = str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
+    with _quiet(), _in_words(files, "its weights cannot be loaded"):
+        model, info = AutoModel.from_pretrained(
+            files.folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=not files.pickled,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    if info.get("mismatched_keys"):
+        raise ModelError(f"the weights of {files.name!r} do not have the shapes its config.json says.")
+    return LoadedModel(
+        model.eval().requires_grad_(False),
+        _tokenizer(files),
+        tuple(sorted(info["missing_keys"])),
+        tuple(sorted(info["unexpected_keys"])),
+        stored,
+    )
+
+
+def _config(files: ModelFiles) -> Any:
+    with _in_words(files, "its config.json cannot be used"):
+        return AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
+
+
+def _tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
+    with _quiet(), _in_words(files, "its tokenizer cannot be loaded"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            files.folder, trust_remote_code=False, local_files_only=True, use_fast=True
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"the tokenizer of {files.name!r} ({type(tokenizer).__name__}) is not a fast one, so characters cannot "
+            "be aligned to tokens; a tokenizer.json is needed."
+        )
+    fast: PreTrainedTokenizerFast = tokenizer
+    return fast
+
+
+@contextlib.contextmanager
+def _in_words(files: ModelFiles, what: str) -> Iterator[None]:
+    """Turn whatever transformers raises on a broken folder into one sentence."""
+    try:
+        yield
+    except Exception as error:  # foreign code on foreign files: any error there is the model's
+        said = " ".join(str(error).split())
+        if "trust_remote_code" in said or "custom code" in said:
+            said = "it needs Python code from its repository, and layerwise never runs such code"
+        raise ModelError(f"the model {files.name!r} in {files.folder} cannot be used: {what}: {said[:400]}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' loading reports off stderr: the doctor's list says the same."""
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+
+
+def pick_device(device: str) -> torch.device:
+    """`"auto"` takes CUDA, then MPS, then the CPU; anything else as torch names devices.
+
+    Raises:
+        UsageError: no such device here.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"the device {device!r} cannot be used here: choose auto or cpu, or cuda with a GPU.") from error
+    return chosen
+
+
+def pick_dtype(dtype: str) -> torch.dtype:
+    """The torch dtype of a name.
+
+    Raises:
+        UsageError: unknown name; the message lists those there are.
+    """
+    return DTYPES[choose("dtype", dtype, DTYPES)]

