@@ -1,1 +1,68 @@
-"""The command line: one file per command; parse, call one library function, print."""
+"""The command line: one file per command; parse, call one library function, print.
+
+Data goes to stdout, progress and messages to stderr. Exit status: 0 success, 1 failure, 2 misuse.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from layerwise import __version__
+from layerwise.cli import export, extract, inspect, models, neighbours, show
+from layerwise.errors import LayerwiseError
+
+app = typer.Typer(
+    name="layerwise",
+    help="Every layer of every encoder: extract it, understand it, ship the best one.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"layerwise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Every layer of every encoder: extract it, understand it, ship the best one."""
+
+
+for command in (show, extract, inspect, export, neighbours, models):
+    app.command(command.__name__.rpartition(".")[2])(command.command)
+
+
+def main() -> None:
+    """Run the command line; every expected failure is one sentence on stderr."""
+    try:
+        app()
+    except LayerwiseError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted.", 1)
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("LAYERWISE_DEBUG"):
+            raise
+        said = " ".join(str(error).split()) or "no message"
+        _fail(
+            f"unexpected {type(error).__name__}: {said[:300]} (this is a defect of layerwise, please report it; "
+            "LAYERWISE_DEBUG=1 shows where it happened).",
+            1,
+        )
+
+
+def _fail(message: str, status: int) -> None:
+    sys.stderr.write(f"layerwise: {message}\n")
+    sys.exit(status)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from layerwise.errors import UsageError
 from layerwise.models.anatomy import Anatomy, Consumer, reading
 from layerwise.models.packed_attention import PACKED, PackedSequences, position_ids
 from layerwise.types import Layer
@@ -65,6 +66,11 @@ class Engine:
         self.model.set_attn_implementation(attention)
 
     @property
+    def hidden_size(self) -> int:
+        """Size of each vector."""
+        return int(self.model.config.hidden_size)
+
+    @property
     def packed(self) -> bool:
         return self.attention == PACKED
 
@@ -97,6 +103,30 @@ class Engine:
                 output = self.model(**inputs)
                 if final:
                     take("final", output[0])
+
+    def attention_weights(self, sequence: TokenSequence, blocks: Sequence[int]) -> Tensor:
+        """Attention weights of `blocks` (1..N) for one sequence: (num_blocks, num_heads, seq, seq) float32.
+
+        Fused kernels never make these weights, so the sequence runs alone, with eager attention.
+
+        Raises:
+            UsageError: the model gives no attention weights, or not one matrix over the sequence.
+        """
+        attention = self.attention
+        with self._lock, torch.inference_mode():
+            self.use("eager")
+            try:
+                inputs, _ = self.padded_inputs([sequence])
+                output = self.model(**inputs, output_attentions=True)
+            finally:
+                self.use(attention)
+        weights = getattr(output, "attentions", None) or ()
+        size = len(sequence)
+        if len(weights) != self.anatomy.num_hidden_layers or weights[0].shape[-2:] != (size, size):
+            raise UsageError(
+                f"{type(self.model).__name__} gives no attention weights of the form (heads, seq, seq) for each block."
+            )
+        return torch.stack([weights[block - 1][0].float().cpu() for block in blocks])
 
     def packed_inputs(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], None]:
         """The model's keyword arguments for one packed batch."""

@@ -1,0 +1,340 @@
+"""The encoder: texts in, the hidden states of every layer out."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import tokenizers
+import torch
+import transformers
+
+from layerwise import __version__
+from layerwise.errors import TextTooLongError, UsageError
+from layerwise.models.engine import Engine
+from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
+from layerwise.models.locate import EMBEDDED, ModelFiles, locate
+from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_chunks
+from layerwise.models.request import Request
+from layerwise.models.self_check import SelfCheck, build_engine
+from layerwise.models.tokenization import EncodedText, Tokenization
+from layerwise.types import HiddenStates, LayerSelection, TextLike, TextRecord, TextsLike, Unit
+
+DEFAULT_MAX_LENGTH = 512
+"""Window of a model that names no maximum itself."""
+
+Words = str | Sequence[Sequence[str | tuple[int, int]]]
+
+
+class Encoder:
+    """A BERT-family model whose every layer can be read.
+
+    Make one with `Encoder.from_pretrained`.
+
+    Attributes:
+        num_hidden_layers: number of blocks N; layers are 0..N.
+        has_final: whether there is a `final` layer, the output after a final norm.
+        hidden_size: size of each vector.
+        max_length: most tokens of one window, special tokens included.
+        self_check: how the model runs, packed or padded, and why.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        loaded: LoadedModel,
+        engine: Engine,
+        self_check: SelfCheck,
+        dtype: str,
+        batch_tokens: int | None = None,
+    ) -> None:
+        self.files = files
+        self.loaded = loaded
+        self.engine = engine
+        self.self_check = self_check
+        self.tokenizer = loaded.tokenizer
+        self.dtype = dtype
+        self.num_hidden_layers = engine.anatomy.num_hidden_layers
+        self.has_final = engine.has_final
+        self.hidden_size = engine.hidden_size
+        self.max_length = self._longest_window()
+        cuda = engine.device.type == "cuda"
+        tokens = batch_tokens or (32_768 if cuda else 2_048)
+        if tokens < 1:
+            raise UsageError(f"batch_tokens is {tokens}: expected at least 1.")
+        self.sizes = Sizes(tokens, max(tokens, 524_288 if cuda else 16_384))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str = EMBEDDED,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        batch_tokens: int | None = None,
+        engine: str = "auto",
+        allow_pickle: bool = False,
+    ) -> Encoder:
+        """Load a model and check, layer by layer, that it is read rightly.
+
+        Args:
+            model: `"minilm"` (embedded), a local folder, or a name on the Hugging Face Hub.
+            revision: branch, tag or commit on the Hub.
+            device: `"auto"`, `"cpu"`, `"cuda"`, …
+            dtype: `"float32"`, `"bfloat16"` or `"float16"`, the precision of the forward pass.
+            batch_tokens: most tokens of one forward pass; the default fits the device.
+            engine: `"auto"` (packed where the self-check agrees) or `"padded"`.
+            allow_pickle: load pickled weights if there are no others.
+
+        Raises:
+            ModelError: not found, unsafe, damaged, or no encoder whose layers can be read.
+            UsageError: an unknown dtype, device or engine.
+        """
+        torch_device, torch_dtype = pick_device(device), pick_dtype(dtype)
+        if engine not in ("auto", "padded"):
+            raise UsageError(f"unknown engine {engine!r}: choose one of auto, padded.")
+        files = locate(model, revision, allow_pickle)
+        loaded = load(files)
+        checked, self_check = build_engine(loaded.model, engine)
+        loaded.model.to(torch_device, torch_dtype)
+        return cls(files, loaded, checked, self_check, dtype, batch_tokens)
+
+    def encode(
+        self,
+        texts: str | TextsLike,
+        layers: str | int | Sequence[int | str] = "all",
+        unit: str = "token",
+        *,
+        words: Words = "tokenizer",
+        pooling: str | None = None,
+        mix: str = "none",
+        mix_weights: tuple[Sequence[float], float] | None = None,
+        max_length: int | None = None,
+        stride: int | None = None,
+        long_text: str = "window",
+        attentions: bool = False,
+    ) -> list[HiddenStates]:
+        """Encode texts; one `HiddenStates` a text, in their order.
+
+        Args:
+            texts: strings, `(text, text_pair)` tuples, dicts or `TextRecord`s (one string is
+                taken as a list of one).
+            layers: `"all"`, or numbers, slices and `final` as in `"0,6,-1"`, `"-4:"`.
+            unit: `"token"`, `"word"` or `"text"`.
+            words: `"tokenizer"`, `"whitespace"`, `"unicode"`, `"given"` (the records bring them),
+                or one list a text of words or of (start, end) character spans.
+            pooling: how tokens become a unit; default `mean`.
+            mix: how layers become one vector: `none`, `mean`, `sum`, `concat`, `scalar`.
+            mix_weights: for `scalar`: one weight a layer, and gamma.
+            max_length, stride, long_text: what happens to texts longer than the model.
+            attentions: also return the attention weights of the selected blocks.
+
+        Raises:
+            UsageError: an option that does not exist or does not fit.
+            TextTooLongError: with `long_text="error"`; or with `attentions` and several windows.
+        """
+        listed = [texts] if isinstance(texts, str) else texts
+        return list(
+            self.stream(
+                listed,
+                layers,
+                unit,
+                words=words,
+                attentions=attentions,
+                pooling=pooling,
+                mix=mix,
+                mix_weights=mix_weights,
+                max_length=max_length,
+                stride=stride,
+                long_text=long_text,
+            )
+        )
+
+    def stream(
+        self,
+        texts: TextsLike,
+        layers: str | int | Sequence[int | str] = "all",
+        unit: str = "token",
+        *,
+        words: Words = "tokenizer",
+        attentions: bool = False,
+        **options: Any,
+    ) -> Iterator[HiddenStates]:
+        """As `encode`, for any iterator of texts: constant memory, input order."""
+        given = None if isinstance(words, str) else words
+        request = self.request(layers, unit, words="given" if given is not None else str(words), **options)
+        if attentions and (request.unit != "token" or request.mix != "none"):
+            raise UsageError("attention weights are between tokens: they go with unit='token' and mix='none'.")
+        return self._stream(_records(texts, given), request, attentions)
+
+    def _stream(
+        self, records: Iterable[TextRecord], request: Request, attentions: bool
+    ) -> Iterator[HiddenStates]:
+        for chunk in self.chunks(records, request):
+            for text, states in zip(chunk.texts, _split(chunk, request), strict=True):
+                yield self._with_attentions(text, states, request) if attentions else states
+
+    def _with_attentions(self, text: EncodedText, states: HiddenStates, request: Request) -> HiddenStates:
+        """Add `attentions`, one (num_heads, seq, seq) for each selected block."""
+        blocks = [layer for layer in request.layers.layers if isinstance(layer, int) and layer > 0]
+        if not blocks:
+            raise UsageError("attention weights belong to blocks 1..N: select at least one layer above 0.")
+        if len(text.sequences) != 1:
+            raise TextTooLongError(
+                f"attention weights were asked for a text of {text.num_tokens} tokens, which takes "
+                f"{len(text.sequences)} windows: they exist within one window only; shorten the text."
+            )
+        sequence = as_tensors(text.sequences[0])
+        return replace(
+            states,
+            attentions=self.engine.attention_weights(sequence, blocks).numpy(),
+            tokens=tuple(self.tokenizer.convert_ids_to_tokens(sequence.input_ids.tolist())),
+        )
+
+    def select(self, layers: str | int | Sequence[int | str]) -> LayerSelection:
+        """Resolve a layer selection against this model."""
+        return LayerSelection.parse(layers, self.num_hidden_layers, self.has_final)
+
+    def request(
+        self,
+        layers: str | int | Sequence[int | str] = "all",
+        unit: str = "token",
+        *,
+        max_length: int | None = None,
+        **options: Any,
+    ) -> Request:
+        """Read and check the options of `encode` against this model."""
+        if max_length is not None and not 1 <= max_length <= self.max_length:
+            raise UsageError(
+                f"max_length is {max_length}: the model {self.files.name!r} takes 1 to {self.max_length} tokens."
+            )
+        return Request.build(self.select(layers), unit, max_length=max_length or self.max_length, **options)
+
+    def chunks(
+        self,
+        records: Iterable[TextRecord],
+        request: Request,
+        progress: Callable[[int], None] = lambda tokens: None,
+    ) -> Iterator[EncodedChunk]:
+        """The engine room: chunks of rows, as `extract` stores them."""
+        return encode_chunks(self.engine, self.tokenization(request), records, request, self.sizes, progress)
+
+    def tokenization(self, request: Request) -> Tokenization:
+        """How texts become token sequences under `request`."""
+        return Tokenization(
+            self.tokenizer,
+            max_length=request.max_length,
+            stride=request.stride,
+            long_text=request.long_text,
+            words=request.words,
+            need_words=request.unit != "text",
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Everything about the model that decides what its vectors are, for the store's metadata."""
+        return {
+            "model": self.files.name,
+            "revision": self.files.revision,
+            "weights_sha256": self.files.weights_sha256,
+            "architecture": type(self.engine.model).__name__,
+            "tokenizer_sha256": self.tokenizer_sha256,
+            "num_hidden_layers": self.num_hidden_layers,
+            "hidden_size": self.hidden_size,
+            "has_final": self.has_final,
+            "dtype": self.dtype,
+            "engine": "packed" if self.engine.packed else "padded",
+            "attention": self.engine.attention,
+            "device": self.engine.device.type,
+            "versions": {
+                "layerwise": __version__,
+                "python": platform.python_version(),
+                "tokenizers": tokenizers.__version__,
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+            },
+        }
+
+    @cached_property
+    def tokenizer_sha256(self) -> str:
+        """sha256 of the tokenizer's own serialisation."""
+        return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+    def _longest_window(self) -> int:
+        limits = [self.engine.anatomy.max_positions, self.tokenizer.model_max_length]
+        known = [limit for limit in limits if limit is not None and 0 < limit < 1_000_000]
+        return min(known, default=DEFAULT_MAX_LENGTH)  # a tokenizer without a limit says 10^30
+
+
+def as_record(text: TextLike) -> TextRecord:
+    """One text in any accepted form as a `TextRecord`.
+
+    Raises:
+        UsageError: it is none of these forms.
+    """
+    if isinstance(text, TextRecord):
+        return text
+    if isinstance(text, str):
+        return TextRecord(text)
+    if isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) for part in text):
+        return TextRecord(*text)
+    if isinstance(text, Mapping) and isinstance(text.get("text"), str):
+        return TextRecord(text["text"], text.get("text_pair"))
+    raise UsageError(
+        f"a text was given as {type(text).__name__} ({str(text)[:60]!r}): expected a string, a (text, text_pair) "
+        "tuple of strings, a dict with 'text', or a TextRecord."
+    )
+
+
+def _records(texts: TextsLike, words: Sequence[Any] | None) -> Iterator[TextRecord]:
+    if words is None:
+        yield from map(as_record, texts)
+        return
+    from layerwise.text.words import word_spans
+
+    remaining = iter(words)
+    for number, text in enumerate(texts):
+        record = as_record(text)
+        try:
+            given = next(remaining)
+        except StopIteration:
+            raise UsageError(f"words were given for {number} texts and there are more: give one list a text.") from None
+        yield TextRecord(record.text, record.text_pair, word_spans(record.text, given), record.kept, record.id)
+
+
+def _split(chunk: EncodedChunk, request: Request) -> Iterator[HiddenStates]:
+    """A chunk's rows, text by text."""
+    rows, first = chunk.rows, 0
+    names = request.layers.layers if request.mix == "none" else ("mix",)
+    for number, (record, text) in enumerate(zip(chunk.records, chunk.texts, strict=True)):
+        after = first + int(rows.ledger.num_units[number])
+        yield HiddenStates(
+            text=record.text,
+            text_pair=record.text_pair,
+            layers=names,
+            units=tuple(_unit(chunk, record, row) for row in range(first, after)),
+            hidden_states=chunk.vectors[:, first:after].copy(),
+            num_tokens=text.num_tokens,
+            num_windows=len(text.sequences),
+            num_truncated=text.num_truncated,
+        )
+        first = after
+
+
+def _unit(chunk: EncodedChunk, record: TextRecord, row: int) -> Unit:
+    rows = chunk.rows
+    start, end, member = int(rows.start[row]), int(rows.end[row]), int(rows.sequence_id[row])
+    word = int(rows.word_id[row])
+    source = record.text_pair if member else record.text
+    return Unit(
+        surface=(source or "")[start:end],
+        start=start,
+        end=end,
+        word_id=None if word < 0 else word,
+        sequence_id=member,
+        embedded=bool(rows.count[row] > 0),
+    )

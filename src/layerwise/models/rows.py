@@ -1,0 +1,149 @@
+"""Which tokens make up which rows, for a chunk of texts at once.
+
+A row is one unit. An `edge` says that the token at one position of one sequence belongs to one
+row. Everything the engine does with a layer follows from the edges: `gather` where each row has
+one token, else a segment sum or maximum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerwise.models.request import Request
+from layerwise.models.tokenization import EncodedText
+from layerwise.types import Ledger
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of some consecutive texts.
+
+    Attributes:
+        text: (rows,) number of the row's text within the chunk.
+        start, end, word_id, sequence_id: (rows,) what `Unit` holds; word_id is -1 for none.
+        count: (rows,) number of tokens behind each row; 0 for a row that is not embedded.
+        edge_sequence, edge_position, edge_row: (edges,) sequence (numbered over the chunk),
+            position within it, row; sorted by sequence, then row.
+        reduction: `"gather"`, `"mean"` or `"max"`.
+        ledger: lengths of the texts.
+    """
+
+    text: Ints
+    start: Ints
+    end: Ints
+    word_id: Ints
+    sequence_id: Ints
+    count: Ints
+    edge_sequence: Ints
+    edge_position: Ints
+    edge_row: Ints
+    reduction: str
+    ledger: Ledger
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    @property
+    def embedded(self) -> npt.NDArray[np.bool_]:
+        """(rows,) whether any token stands behind the row."""
+        return self.count > 0
+
+
+def plan_rows(texts: Sequence[EncodedText], request: Request) -> Rows:
+    """Lay out the rows of `texts`, numbered in order of text and place in it."""
+    parts = [_ROWS[request.unit](text, request.pooling) for text in texts]
+    num_units = np.array([len(part.start) for part in parts], np.int64)
+    first_row = np.concatenate(([0], np.cumsum(num_units)))[:-1]
+    num_windows = np.array([len(text.sequences) for text in texts], np.int64)
+    first_sequence = np.concatenate(([0], np.cumsum(num_windows)))[:-1]
+    sequence = _join([part.edge_window + s for part, s in zip(parts, first_sequence, strict=True)])
+    position = _join([part.edge_position for part in parts])
+    row = _join([part.edge_row + r for part, r in zip(parts, first_row, strict=True)])
+    order = np.lexsort((position, row, sequence))
+    total = int(num_units.sum())
+    return Rows(
+        text=np.repeat(np.arange(len(texts)), num_units),
+        start=_join([part.start for part in parts]),
+        end=_join([part.end for part in parts]),
+        word_id=_join([part.word_id for part in parts]),
+        sequence_id=_join([part.sequence_id for part in parts]),
+        count=np.bincount(row, minlength=total),
+        edge_sequence=sequence[order],
+        edge_position=position[order],
+        edge_row=row[order],
+        reduction=request.pooling if request.pooling in ("mean", "max") else "gather",
+        ledger=Ledger(
+            num_tokens=np.array([text.num_tokens for text in texts], np.int64),
+            num_windows=num_windows.astype(np.int32),
+            num_truncated=np.array([text.num_truncated for text in texts], np.int64),
+            num_units=num_units,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _TextRows:
+    """The rows of one text, and its edges from (window, position) to row."""
+
+    start: Ints
+    end: Ints
+    word_id: Ints
+    sequence_id: Ints
+    edge_window: Ints
+    edge_position: Ints
+    edge_row: Ints
+
+
+def _token_rows(text: EncodedText, pooling: str) -> _TextRows:
+    number = np.arange(len(text.start))
+    return _TextRows(
+        text.start, text.end, text.word_id, text.sequence_id, text.window, text.position, number
+    )
+
+
+def _word_rows(text: EncodedText, pooling: str) -> _TextRows:
+    token, word = text.edge_token, text.edge_word
+    if pooling in ("first", "last") and len(word):
+        changes = np.flatnonzero(np.diff(word)) + 1
+        kept = np.concatenate(([0], changes) if pooling == "first" else (changes - 1, [len(word) - 1]))
+        token, word = token[kept], word[kept]
+    numbers = np.arange(len(text.word_start))
+    return _TextRows(
+        text.word_start,
+        text.word_end,
+        numbers,
+        text.word_sequence_id,
+        text.window[token],
+        text.position[token],
+        word,
+    )
+
+
+def _text_row(text: EncodedText, pooling: str) -> _TextRows:
+    """One row: `mean` and `max` over the text's own tokens, `cls` the special token that opens the
+    sequence, `last_token` the last of the text's own tokens.
+    """
+    window, position = text.window, text.position
+    if pooling == "cls":
+        found = [] if text.cls_position is None else [text.cls_position]
+        window, position = np.zeros(len(found), np.int64), np.array(found, np.int64)
+    elif pooling == "last_token":
+        window, position = window[-1:], position[-1:]
+    zero = np.zeros(1, np.int64)
+    return _TextRows(
+        zero, zero + len(text.text), zero - 1, zero, window, position, np.zeros(len(window), np.int64)
+    )
+
+
+_ROWS = {"token": _token_rows, "word": _word_rows, "text": _text_row}
+
+
+def _join(arrays: Sequence[npt.NDArray[np.integer[Any]]]) -> Ints:
+    return np.concatenate([np.zeros(0, np.int64), *arrays]).astype(np.int64, copy=False)
