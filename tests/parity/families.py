@@ -43,6 +43,7 @@ PACKED: dict[str, dict[str, Any]] = {
     "bert-generation": {},
     "layoutlm": {},
     "splinter": {},
+    "markuplm": {},
     "gte": {},
     "jina_embeddings_v3": {},
     "modernbert": {"local_attention": 16, "global_attn_every_n_layers": 3, "pad_token_id": 0},
@@ -62,11 +63,10 @@ PADDED: dict[str, dict[str, Any]] = {
     "xlm": _XLM,
     "flaubert": _XLM,
     "tapas": {},
-    "markuplm": {},
 }
 """Families that ignore a registered attention function: right only when padded."""
 
-FINAL = {"roberta-prelayernorm", "xlm-roberta-xl", "esm", "modernbert", "megatron-bert"}
+FINAL = {"eurobert", "roberta-prelayernorm", "xlm-roberta-xl", "esm", "modernbert", "megatron-bert"}
 """Families with a norm after the last block."""
 
 

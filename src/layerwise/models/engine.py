@@ -54,8 +54,10 @@ class Engine:
         self.has_final = has_final
         self.pad_token_id: int = getattr(model.config, "pad_token_id", None) or 0
         accepted = inspect.signature(model.forward).parameters
-        # TAPAS has seven kinds of token types: its own defaults are right for plain text.
-        self._takes_types = "token_type_ids" in accepted and getattr(model.config, "model_type", "") != "tapas"
+        # Without a segment table token types mean something else: TAPAS has seven kinds of them, and XLM would
+        # look them up among its words. There the model's own default is right.
+        segments = getattr(model.config, "type_vocab_size", 0)
+        self._takes_types = "token_type_ids" in accepted and bool(segments)
         self._takes_positions = "position_ids" in accepted
         self._lock = threading.Lock()  # hooks belong to the model: one forward pass at a time
         self.use(attention)
