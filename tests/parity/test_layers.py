@@ -9,7 +9,8 @@ import torch
 
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.self_check import build_engine
-from tests.parity.families import FINAL, PACKED, PADDED, tiny
+from layerwise.models.families import FAMILIES, tiny_model
+from tests.parity.families import FINAL, PACKED
 
 LENGTHS = (3, 17, 9, 40, 9, 1, 26, 40)
 
@@ -49,9 +50,9 @@ def run(engine: Engine, batch: list[TokenSequence], layers: list[Any]) -> dict[A
 
 
 @pytest.mark.parametrize("mode", ["auto", "padded"])
-@pytest.mark.parametrize("family", [*PACKED, *PADDED])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_layer_is_transformers_own(family: str, mode: str) -> None:
-    model = tiny(family)
+    model = tiny_model(family)
     engine, check = build_engine(model, mode)
     assert engine.packed == (family in PACKED and mode == "auto"), check
     assert engine.has_final == (family in FINAL)
@@ -71,9 +72,9 @@ def test_every_layer_is_transformers_own(family: str, mode: str) -> None:
     assert worst <= 1e-5, f"{family} {attention}: {worst}"
 
 
-@pytest.mark.parametrize("family", [*PACKED, *PADDED])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_batch_of_many_is_a_batch_of_one(family: str) -> None:
-    model = tiny(family)
+    model = tiny_model(family)
     engine, _ = build_engine(model)
     batch = sequences(model)
     layers: list[Any] = list(range(engine.anatomy.num_hidden_layers + 1))
@@ -84,10 +85,15 @@ def test_a_batch_of_many_is_a_batch_of_one(family: str) -> None:
         assert (together[layer] - single).abs().max() <= 1e-5 * single.abs().max().clamp(min=1)
 
 
+def test_esm_without_token_dropout_packs() -> None:
+    engine, _ = build_engine(tiny_model("esm", token_dropout=False))
+    assert engine.packed
+
+
 @pytest.mark.parametrize("family", sorted(FINAL))
 def test_a_final_norm_makes_final_differ_from_the_last_block(family: str) -> None:
     """Layer N is block N's own output in every family: the norm of it is `final`."""
-    model = tiny(family)
+    model = tiny_model(family)
     engine, _ = build_engine(model)
     number = engine.anatomy.num_hidden_layers
     found = run(engine, sequences(model), [number, "final"])
@@ -104,7 +110,7 @@ def test_a_final_norm_makes_final_differ_from_the_last_block(family: str) -> Non
 
 @pytest.mark.parametrize("family", ["bert", "albert", "modernbert", "mpnet", "xlm"])
 def test_blocks_above_the_highest_layer_do_not_run(family: str) -> None:
-    model = tiny(family)
+    model = tiny_model(family)
     engine, _ = build_engine(model)
     calls = []
     for block in engine.anatomy.last:

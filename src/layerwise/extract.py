@@ -1,0 +1,343 @@
+"""Text to store: read, encode, write, and go on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layerwise.errors import InterruptedRunError, SourceError, UsageError, choose
+from layerwise.models.encoder import Encoder
+from layerwise.models.pipeline import EncodedChunk
+from layerwise.models.request import Request
+from layerwise.store.writer import StoreWriter
+from layerwise.text.sources import SourceOptions, Sources
+from layerwise.types import Chunk, TextRecord
+
+COMMIT_SECONDS = 30.0
+"""About the most work that is lost when a run is killed."""
+
+STORE_DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        texts, tokens: encoded so far in this run, special tokens included.
+        seconds: since the run began to encode.
+        share: of the source that has been read, 0 to 1; None where its size is unknown.
+        layers: number of layers extracted.
+        bytes_written: to the store, by this run.
+        resumed_from: texts that an earlier run had committed.
+    """
+
+    texts: int
+    tokens: int
+    seconds: float
+    share: float | None
+    layers: int
+    bytes_written: int
+    resumed_from: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractSummary:
+    """What a finished run left, earlier parts of it included.
+
+    Attributes:
+        path: the store.
+        texts, rows, tokens: in the store; special tokens are not counted.
+        not_embedded: rows whose unit got no token.
+        windowed_texts: texts longer than one window.
+        truncated_texts, truncated_tokens: what was cut off (0 unless `long_text="truncate"`).
+        layers: names of the layers, in order.
+        unit: what a row is.
+        bytes: size of the store on disk.
+        seconds, tokens_per_second: of this run alone; its tokens include the special ones.
+        resumed_from: texts that an earlier run had committed.
+        engine: `"packed"` or `"padded"`.
+        note: why the model runs padded; else empty.
+    """
+
+    path: str
+    texts: int
+    rows: int
+    tokens: int
+    not_embedded: int
+    windowed_texts: int
+    truncated_texts: int
+    truncated_tokens: int
+    layers: tuple[int | str, ...]
+    unit: str
+    bytes: int
+    seconds: float
+    tokens_per_second: float
+    resumed_from: int
+    engine: str
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+def extract(
+    source: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    encoder: Encoder,
+    layers: str | int | Sequence[int | str] = "all",
+    unit: str = "text",
+    words: str = "tokenizer",
+    pooling: str | None = None,
+    mix: str = "none",
+    mix_weights: tuple[Sequence[float], float] | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
+    long_text: str = "window",
+    store_dtype: str = "float32",
+    text_column: str | None = None,
+    pair_column: str | None = None,
+    id_column: str | None = None,
+    words_column: str | None = None,
+    keep: Sequence[str] = (),
+    limit: int | None = None,
+    overwrite: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> ExtractSummary:
+    """Extract layers from a source of texts into a store.
+
+    A store that an earlier, interrupted run of the same extraction left is completed: the rows are
+    those of an undisturbed run. On Ctrl-C what is finished is committed first.
+
+    Args:
+        source: files, folders, globs or URLs, or `"-"` for stdin; see `layerwise.text.sources`.
+        output: the store's folder.
+        encoder: the model.
+        layers, unit, words, pooling, mix, mix_weights, max_length, stride, long_text: as in
+            `Encoder.encode`.
+        store_dtype: `"float32"` or `"float16"`.
+        text_column, pair_column, id_column, words_column: where to find what in the source.
+        keep: columns of the source to copy into the store.
+        limit: take only the first texts.
+        overwrite: start again, whatever store is there.
+        progress: called after every batch.
+
+    Raises:
+        UsageError: an option that does not exist or does not fit.
+        SourceError: the source cannot be read.
+        StoreError: the output is something else, belongs to another run, or cannot be written.
+        NumericError: values that the store does not take.
+        InterruptedRunError: Ctrl-C.
+    """
+    choose("store-dtype", store_dtype, STORE_DTYPES)
+    if limit is not None and limit < 1:
+        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
+    if words_column is not None and words == "tokenizer":
+        words = "given"
+    request = encoder.request(
+        layers,
+        unit,
+        words=words,
+        pooling=pooling,
+        mix=mix,
+        mix_weights=mix_weights,
+        max_length=max_length,
+        stride=stride,
+        long_text=long_text,
+    )
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    options = SourceOptions(text_column, pair_column, id_column, words_column, tuple(keep))
+    sources = Sources(paths, options)
+    run = {
+        **encoder.describe(),
+        **request.describe(),
+        "store_dtype": store_dtype,
+        "source": sources.fingerprint(),
+        "keep": list(keep),
+    }
+    with StoreWriter.open(
+        output,
+        run,
+        request.columns(encoder.hidden_size),
+        store_dtype=store_dtype,
+        unit=unit,
+        pairs=pair_column is not None,
+        ids=id_column is not None,
+        resume=not overwrite,
+        overwrite=overwrite,
+    ) as writer:
+        return _Run(encoder, request, sources, writer, limit, progress).go()
+
+
+class _Run:
+    """One run of `extract`, from the first text that is not committed to the last."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        request: Request,
+        sources: Sources,
+        writer: StoreWriter,
+        limit: int | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.encoder, self.request, self.sources, self.writer = encoder, request, sources, writer
+        self.limit = limit
+        self.report = progress
+        self.resumed_from = writer.committed_texts
+        self.texts = self.tokens = 0
+        self.began = self.committed = time.monotonic()
+
+    def go(self) -> ExtractSummary:
+        records = islice(self.sources.records(), self.resumed_from, self.limit)
+        with _interruptible() as interrupted, ThreadPoolExecutor(1, "layerwise-write") as pool:
+            pending: Future[None] | None = None
+
+            def after_batch(tokens: int) -> None:
+                self.tokens += tokens
+                self._report()
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+
+            try:
+                for chunk in self.encoder.chunks(records, self.request, after_batch):
+                    if pending is not None:
+                        pending.result()
+                    pending = pool.submit(self._write, chunk, self.resumed_from + self.texts)
+                    self.texts += len(chunk.records)
+                    self._report()
+                if pending is not None:
+                    pending.result()
+            except KeyboardInterrupt:
+                self._stop(pending)
+            except SourceError:
+                # What was read before the fault is good: keep it.
+                if pending is not None:
+                    pending.result()
+                self.writer.commit()
+                raise
+            self.writer.finish()
+        return self._summary()
+
+    def _write(self, chunk: EncodedChunk, first_text: int) -> None:
+        self.writer.append(_as_chunk(chunk, self.request, first_text))
+        if time.monotonic() - self.committed > COMMIT_SECONDS:
+            self.writer.commit()
+            self.committed = time.monotonic()
+
+    def _stop(self, pending: Future[None] | None) -> None:
+        if pending is not None:
+            pending.result()
+        self.writer.commit()
+        raise InterruptedRunError(
+            f"interrupted: {self.writer.committed_texts:,} texts are committed in {self.writer.path}; "
+            "run the same command again to go on from there."
+        )
+
+    def _report(self) -> None:
+        if self.report is None:
+            return
+        total = self.sources.total_bytes
+        self.report(
+            Progress(
+                texts=self.texts,
+                tokens=self.tokens,
+                seconds=time.monotonic() - self.began,
+                share=min(1.0, self.sources.bytes_read / total) if total else None,
+                layers=len(self.request.layers.layers),
+                bytes_written=self.writer.bytes_written,
+                resumed_from=self.resumed_from,
+            )
+        )
+
+    def _summary(self) -> ExtractSummary:
+        from layerwise.store.reader import open_store
+
+        seconds = time.monotonic() - self.began
+        store = open_store(self.writer.path)
+        ledger = store.ledger()
+        return ExtractSummary(
+            path=str(self.writer.path),
+            texts=len(ledger),
+            rows=store.num_rows,
+            tokens=int(ledger.num_tokens.sum()),
+            not_embedded=store.num_not_embedded,
+            windowed_texts=int((ledger.num_windows > 1).sum()),
+            truncated_texts=int((ledger.num_truncated > 0).sum()),
+            truncated_tokens=int(ledger.num_truncated.sum()),
+            layers=self.request.layers.layers,
+            unit=self.request.unit,
+            bytes=sum(file.stat().st_size for file in Path(self.writer.path).rglob("*") if file.is_file()),
+            seconds=round(seconds, 3),
+            tokens_per_second=round(self.tokens / seconds, 1) if seconds else 0.0,
+            resumed_from=self.resumed_from,
+            engine="packed" if self.encoder.engine.packed else "padded",
+            note=self.encoder.self_check.note,
+        )
+
+
+def _as_chunk(chunk: EncodedChunk, request: Request, first_text: int) -> Chunk:
+    """A chunk of the engine as the store takes it."""
+    rows, records = chunk.rows, chunk.records
+    first_row = np.concatenate(([0], np.cumsum(rows.ledger.num_units)))[:-1]
+    names = request.layers.columns if request.mix == "none" else ("layer_mix",)
+    paired = any(record.text_pair is not None for record in records)
+    return Chunk(
+        first_text=first_text,
+        ledger=rows.ledger,
+        text_id=rows.text + first_text,
+        unit_id=(np.arange(len(rows)) - first_row[rows.text]).astype(np.int32),
+        unit=_surfaces(chunk),
+        start=rows.start.astype(np.int32),
+        end=rows.end.astype(np.int32),
+        embedded=rows.embedded,
+        vectors=dict(zip(names, chunk.vectors, strict=True)),
+        sequence_id=rows.sequence_id.astype(np.int8) if paired else None,
+        word_id=rows.word_id.astype(np.int32) if request.unit == "token" else None,
+        kept={name: [record.kept[name] for record in records] for name in records[0].kept},
+        ids=[record.id for record in records] if records[0].id is not None else None,
+    )
+
+
+def _surfaces(chunk: EncodedChunk) -> list[str]:
+    rows = chunk.rows
+    sources = [(record.text, record.text_pair or "") for record in chunk.records]
+    return [
+        sources[text][member][start:end]
+        for text, member, start, end in zip(
+            rows.text.tolist(), rows.sequence_id.tolist(), rows.start.tolist(), rows.end.tolist(), strict=True
+        )
+    ]
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn Ctrl-C into an event, so that a commit is never cut in two; a second Ctrl-C stops at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, previous)
