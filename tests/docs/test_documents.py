@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from markdown_it import MarkdownIt
@@ -220,7 +221,7 @@ def test_relative_links_lead_somewhere(document: str) -> None:
 def leads_somewhere(document: str, link: str) -> bool:
     if re.match(r"[a-z][a-z0-9+.-]*:", link):
         return True
-    path, _, fragment = link.partition("#")
+    path, _, fragment = unquote(link).partition("#")
     target = (ROOT / document).parent / path if path else ROOT / document
     if not target.exists() or not target.resolve().is_relative_to(ROOT):
         return False
