@@ -26,13 +26,13 @@ class BatchEdges:
 
     Attributes:
         token: (edges,) index into the batch's flat tokens, sorted by row.
-        lengths: (batch_rows,) edges of each row.
+        first: (batch_rows,) where the edges of each row begin.
         rows: (batch_rows,) rows of the chunk, on the CPU.
         scale: (batch_rows, 1) one over the number of tokens of each whole row.
     """
 
     token: Tensor
-    lengths: Tensor
+    first: Tensor
     rows: Tensor
     scale: Tensor
 
@@ -65,7 +65,7 @@ class Collector:
         rows, counts = np.unique(row, return_counts=True)
         self._batch = BatchEdges(
             token=self._to_device(flat[order]),
-            lengths=self._to_device(counts),
+            first=self._to_device(np.cumsum(counts) - counts),
             rows=torch.from_numpy(rows),
             scale=self._to_device(1 / self._rows.count[rows].astype(np.float32)).unsqueeze(1),
         )
@@ -107,14 +107,14 @@ class Collector:
         if self._rows.reduction == "gather":
             return hidden[batch.token].float()
         if self._rows.reduction == "max":
-            return segment_max(hidden[batch.token].float(), batch.lengths)
-        return segment_sum(hidden[batch.token].float(), batch.lengths) * batch.scale
+            return segment_max(hidden, batch.token, batch.first)
+        return segment_sum(hidden, batch.token, batch.first).mul_(batch.scale)
 
     def _store(self, layer: Tensor, rows: Tensor, pooled: Tensor) -> None:
         if self._rows.reduction == "gather":
             layer.index_copy_(0, rows, pooled)
         elif self._rows.reduction == "max":
-            layer.index_reduce_(0, rows, pooled, "amax")
+            layer[rows] = torch.maximum(layer[rows], pooled)
         else:
             layer.index_add_(0, rows, pooled)
 

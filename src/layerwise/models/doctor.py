@@ -1,0 +1,149 @@
+"""The doctor's list: what is odd about a model, before it costs somebody a week."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from safetensors import safe_open
+
+from layerwise.errors import ModelError
+from layerwise.models.engine import Engine
+from layerwise.models.load import LoadedModel, load
+from layerwise.models.locate import ModelFiles, locate
+from layerwise.models.self_check import SelfCheck, build_engine
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One oddity.
+
+    Attributes:
+        severity: `"note"` (handled, good to know) or `"problem"` (vectors are or may be wrong).
+        text: one sentence.
+    """
+
+    severity: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything `layerwise models MODEL` prints.
+
+    Attributes:
+        files: where the model is.
+        loaded: the model.
+        engine, self_check: how it runs; None if its layers cannot be read.
+        findings: what is odd, worst first; empty for a model without oddities.
+    """
+
+    files: ModelFiles
+    loaded: LoadedModel
+    engine: Engine | None
+    self_check: SelfCheck | None
+    findings: tuple[Finding, ...]
+
+
+def examine(name: str, revision: str | None = None, allow_pickle: bool = False) -> Diagnosis:
+    """Load a model and list what is odd about it.
+
+    Raises:
+        ModelError: it cannot even be loaded.
+    """
+    files = locate(name, revision, allow_pickle)
+    loaded = load(files)
+    found = [*_weights(loaded, files), *_tokenizer(loaded), *_sentence_transformers(files)]
+    engine, check = None, None
+    try:
+        engine, check = build_engine(loaded.model)
+    except ModelError as error:
+        found.append(Finding("problem", str(error)))
+    else:
+        if check.note:
+            found.append(Finding("note", check.note))
+        if loaded.model.config.is_decoder if hasattr(loaded.model.config, "is_decoder") else False:
+            found.append(Finding("problem", "is_decoder is set: each token sees only those before it."))
+        if engine.anatomy.max_positions is None:
+            found.append(Finding("note", "the model knows no maximum length; layerwise uses windows of 512 tokens."))
+    found.sort(key=lambda finding: finding.severity != "problem")
+    return Diagnosis(files, loaded, engine, check, tuple(found))
+
+
+def _weights(loaded: LoadedModel, files: ModelFiles) -> list[Finding]:
+    found = []
+    pooler = [name for name in loaded.missing if "pooler" in name]
+    missing = [name for name in loaded.missing if "pooler" not in name]
+    if missing:
+        found.append(
+            Finding("problem", f"{len(missing)} weights are not in the files and are random now: {_some(missing)}.")
+        )
+    if pooler:
+        found.append(
+            Finding("note", "the pooler is not in the files: pooler_output would be random (layerwise never uses it).")
+        )
+    if loaded.unused:
+        found.append(
+            Finding("note", f"{len(loaded.unused)} weights in the files belong to no layer: {_some(loaded.unused)}.")
+        )
+    broken = [name for name, weight in loaded.model.named_parameters() if not bool(weight.isfinite().all())]
+    if broken:
+        found.append(Finding("problem", f"{len(broken)} weights hold NaN or infinity: {_some(broken)}."))
+    if files.pickled:
+        found.append(Finding("note", "the weights are pickled; convert them to safetensors."))
+    stored = _stored_dtypes(files)
+    if stored and set(stored) != {"F32"}:
+        names = ", ".join(f"{count} {name}" for name, count in stored.most_common())
+        found.append(
+            Finding("note", f"the weights are not stored in float32 ({names}); layerwise loads them as float32.")
+        )
+    return found
+
+
+def _stored_dtypes(files: ModelFiles) -> Counter[str]:
+    """How many floating-point tensors the files hold in each number format."""
+    counts: Counter[str] = Counter()
+    for path in sorted(files.folder.glob("model*.safetensors")):
+        with safe_open(path, framework="numpy") as tensors:
+            counts.update(tensors.get_slice(name).get_dtype() for name in tensors.keys())  # noqa: SIM118
+    return Counter({name: count for name, count in counts.items() if "F" in name})
+
+
+def _tokenizer(loaded: LoadedModel) -> list[Finding]:
+    found = []
+    tokenizer, config = loaded.tokenizer, loaded.model.config
+    if tokenizer.padding_side == "left":
+        found.append(
+            Finding("note", "the tokenizer pads on the left, which shifts BERT's positions; layerwise pads on the right.")
+        )
+    if tokenizer.model_max_length > 1_000_000:
+        found.append(
+            Finding("note", "the tokenizer names no maximum length (10^30); layerwise takes it from the config.")
+        )
+    if len(tokenizer) > config.vocab_size:
+        found.append(
+            Finding(
+                "problem",
+                f"the tokenizer has {len(tokenizer):,} tokens and the model only {config.vocab_size:,} embeddings: "
+                "some texts will fail.",
+            )
+        )
+    return found
+
+
+def _sentence_transformers(files: ModelFiles) -> list[Finding]:
+    """sentence-transformers folders carry a length limit of their own."""
+    path = files.folder / "sentence_bert_config.json"
+    if not path.is_file():
+        return []
+    settings: Any = json.loads(path.read_text("utf-8"))
+    limit = settings.get("max_seq_length") if isinstance(settings, dict) else None
+    if not isinstance(limit, int):
+        return []
+    return [Finding("note", f"sentence-transformers cuts texts at {limit} tokens for this model; layerwise does not.")]
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
