@@ -1,0 +1,98 @@
+"""`.conll`, `.bio`: words and labels in columns, as CoNLL-2003 and most sets for named entities have them.
+
+A word a row, columns between tabs or (without tabs) spaces, a blank line after each sentence,
+`-DOCSTART-` rows between documents. The first column is `form`, the last `label`; of four, the
+others are `pos` and `chunk`. A text is a sentence, its words joined by single spaces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from layerwise.errors import ColumnError, SourceError
+from layerwise.text.columns import SourceOptions, listed
+from layerwise.text.lines import place, read_lines
+from layerwise.text.stream import Stream
+from layerwise.text.words import join_words
+from layerwise.types import TextRecord
+
+NAMES = {
+    1: ("form",),
+    2: ("form", "label"),
+    3: ("form", "pos", "label"),
+    4: ("form", "pos", "chunk", "label"),
+}
+COMMENT = re.compile(r"# ?id\b")
+"""MultiCoNER writes `# id 5f0b... domain=en` before a sentence; a lone `#` is a word (in tweets)."""
+
+Rows = list[list[str]]
+
+
+def read_conll(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
+    """Read sentences; kept columns are lists with a value a word.
+
+    Raises:
+        ColumnError: a column is not there.
+        SourceError: a row has more or fewer columns than the first.
+        SourceEncodingError: a line is not UTF-8.
+    """
+    names: Sequence[str] | None = None
+    for rows in _read_sentences(stream):
+        if names is None:
+            names = _names(len(rows[0]))
+            _check(options, names, stream.name)
+        text, words = join_words([row[0] for row in rows])
+        kept = {name: [row[names.index(name)] for row in rows] for name in options.keep}
+        yield TextRecord(text, words=words, kept=kept)
+
+
+def _read_sentences(stream: Stream) -> Iterator[Rows]:
+    rows: Rows = []
+    count: int | None = None
+    for number, line in read_lines(stream):
+        row = _split(line)
+        if not row:
+            if rows:
+                yield rows
+            rows = []
+        elif row[0] == "-DOCSTART-" or (not rows and COMMENT.match(line)):
+            continue
+        else:
+            count = count or len(row)
+            if len(row) != count:
+                raise SourceError(
+                    f"{place(stream.name, number)}: the row has {len(row)} columns; expected {count}, "
+                    "as in the first row, separated by tabs or by spaces: correct the row."
+                )
+            if count == 10 and row[0] == "1":
+                raise SourceError(
+                    f"{stream.name} looks like CoNLL-U, with ten columns: give it the ending .conllu."
+                )
+            rows.append(row)
+    if rows:
+        yield rows
+
+
+def _split(line: str) -> list[str]:
+    # Only tabs and plain spaces separate: a no-break or an ideographic space can be a word.
+    if not line.strip(" \t"):
+        return []
+    return line.split("\t") if "\t" in line else [part for part in line.split(" ") if part]
+
+
+def _names(count: int) -> Sequence[str]:
+    return NAMES.get(count) or ("form", *(f"column_{number}" for number in range(1, count - 1)), "label")
+
+
+def _check(options: SourceOptions, names: Sequence[str], name: str) -> None:
+    for wanted in (options.text_column, options.pair_column, options.id_column):
+        if wanted is not None:
+            raise ColumnError(
+                f"{name} has no column {wanted!r} with a value a text: its text is made from its words."
+            )
+    for wanted in (options.words_column or "form", *options.keep):
+        if wanted not in names:
+            raise ColumnError(f"{name} has no column {wanted!r}: it has {listed(names)}.")
+    if options.words_column not in (None, "form"):
+        raise ColumnError(f"{name} has its words in the column 'form': leave --words-column out.")

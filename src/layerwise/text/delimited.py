@@ -1,0 +1,131 @@
+r"""`.csv` and `.tsv`, with a header line.
+
+`.csv` follows RFC 4180: fields between double quotes may hold commas, doubled quotes and line ends.
+The delimiter is the comma, or what the header has instead of it: a semicolon (as spreadsheets write
+in much of Europe) or a tab (as the STS benchmark's `sts-train.csv` has).
+
+Where tabs separate, nothing is quoted: a `"` is a character like any other, as in GLUE's files,
+which have unbalanced quotes. A `.tsv` that was written with quoting should be named `.csv` with commas.
+
+Files without a header (CoLA, the STS benchmark) are read by naming columns by number, from 0.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+
+from layerwise.errors import ColumnError, SourceError
+from layerwise.text.columns import Columns, SourceOptions
+from layerwise.text.lines import place, read_lines
+from layerwise.text.stream import Stream
+from layerwise.types import TextRecord
+
+MAX_FIELD = 1 << 28
+"""Characters of one field; a quote that is never closed is noticed here, not when memory is full."""
+
+Row = tuple[int, list[str]]
+"""Number of the line a row begins in, and its fields."""
+
+
+def read_csv(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
+    """Read comma (semicolon, tab) separated texts.
+
+    Raises:
+        ColumnError: a column is not in the header.
+        SourceError: a row has more or fewer fields than the header, or its quotes are wrong.
+        SourceEncodingError: a line is not UTF-8.
+    """
+    first = stream.head().split(b"\n", 1)[0]
+    delimiter = next((mark for mark in "\t,;" if mark.encode() in first), ",")
+    rows = _tab_rows(stream) if delimiter == "\t" else _quoted_rows(stream, delimiter)
+    return _records(rows, options, stream.name, quoted=delimiter != "\t")
+
+
+def read_tsv(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
+    """Read tab separated texts, in which nothing is quoted; raises as `read_csv`."""
+    return _records(_tab_rows(stream), options, stream.name, quoted=False)
+
+
+def _records(rows: Iterator[Row], options: SourceOptions, name: str, *, quoted: bool) -> Iterator[TextRecord]:
+    first = next(rows, None)
+    if first is None:
+        return
+    _, header = first
+    numbered = _numbered(options, header)
+    if numbered:
+        header = [str(number) for number in range(len(header))]
+    columns = Columns.resolve(options, header, header, name)
+    _refuse_ambiguous(columns.names, header, name)
+    for number, fields in [first] if numbered else []:
+        yield columns.record(dict(zip(header, fields, strict=True)), place(name, number))
+    for number, fields in rows:
+        where = place(name, number)
+        # Rows without a header may have optional fields at their end, as the STS benchmark's have.
+        if len(fields) < len(header) or (len(fields) > len(header) and not numbered):
+            raise SourceError(_wrong_count(where, len(fields), len(header), quoted))
+        yield columns.record(dict(zip(header, fields, strict=False)), where)
+
+
+def _tab_rows(stream: Stream) -> Iterator[Row]:
+    for number, line in read_lines(stream):
+        if line:
+            yield number, line.split("\t")
+
+
+def _quoted_rows(stream: Stream, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(MAX_FIELD)
+    last = 0  # number of the last line that was handed to the reader
+
+    def lines() -> Iterator[str]:
+        nonlocal last
+        for last, line in read_lines(stream, keep_cr=True):
+            if "\0" in line:
+                raise SourceError(
+                    f"{place(stream.name, last)}: there is a NUL byte in it; expected text: "
+                    "the file is damaged or not UTF-8; write it again as UTF-8."
+                )
+            # A lone \r ends a line too, as spreadsheets on the Mac write it.
+            yield from re.split(r"(?<=\r)(?!$)", line + "\n") if "\r" in line else [line + "\n"]
+
+    # strict: a quote in the wrong place is an error rather than a guess.
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    while True:
+        begun = last + 1
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise SourceError(
+                f"{place(stream.name, begun)}: the row that begins here cannot be read ({error}); "
+                'expected fields with a " in them to be quoted as "say ""hi""", and every quote to be closed.'
+            ) from error
+        if fields is None:
+            return
+        if fields:
+            yield begun, fields
+
+
+def _numbered(options: SourceOptions, header: Sequence[str]) -> bool:
+    """Whether columns are named by number, which says that there is no header."""
+    named = (options.text_column, options.pair_column, options.id_column, options.words_column, *options.keep)
+    wanted = [name for name in named if name is not None]
+    return bool(wanted) and all(name.isdecimal() and name not in header for name in wanted)
+
+
+def _refuse_ambiguous(names: Sequence[str], header: Sequence[str], name: str) -> None:
+    for column in names:
+        if header.count(column) > 1:
+            raise ColumnError(
+                f"{name} has {header.count(column)} columns named {column!r}: give each its own name."
+            )
+
+
+def _wrong_count(where: str, given: int, expected: int, quoted: bool) -> str:
+    fix = (
+        'put a field that holds the delimiter or a line end between double quotes ("...")'
+        if quoted
+        else "remove tabs and line ends from the fields (in tab separated files quotes are plain characters; "
+        "a file that was written with quoting should be a .csv with commas)"
+    )
+    return f"{where}: the row has {given} fields; expected {expected}, as in the first line: {fix}."

@@ -1,0 +1,69 @@
+"""The formats by their endings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from layerwise.errors import SourceError
+from layerwise.text.columns import SourceOptions
+from layerwise.text.conll import read_conll
+from layerwise.text.conllu import read_conllu
+from layerwise.text.delimited import read_csv, read_tsv
+from layerwise.text.jsonl import read_jsonl
+from layerwise.text.parquet import read_parquet
+from layerwise.text.stream import Stream
+from layerwise.text.txt import read_txt
+from layerwise.types import TextRecord
+
+Reader = Callable[[Stream, SourceOptions], Iterator[TextRecord]]
+
+READERS: dict[str, Reader] = {
+    ".txt": read_txt,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".parquet": read_parquet,
+    ".conllu": read_conllu,
+    ".conll": read_conll,
+    ".bio": read_conll,
+}
+
+COMPRESSIONS = {".gz": "gz", ".zst": "zst"}
+
+
+def format_of(address: str) -> tuple[str, str | None]:
+    """Ending (a key of `READERS`) and compression (`gz`, `zst`, None) of a path or URL.
+
+    Raises:
+        SourceError: the ending is unknown; the message lists those there are.
+    """
+    path = urlsplit(address).path if address.startswith(("http://", "https://")) else address.split("::")[0]
+    name = path.replace("\\", "/").rsplit("/", 1)[-1].lower()
+    compression = None
+    for ending, kind in COMPRESSIONS.items():
+        if name.endswith(ending):
+            name, compression = name.removesuffix(ending), kind
+            break
+    ending = "." + name.rsplit(".", 1)[-1] if "." in name else ""
+    if ending not in READERS:
+        raise SourceError(
+            f"{address} has an ending that is not known ({ending or 'none'}): "
+            f"expected {', '.join(READERS)}, each also with {' or '.join(COMPRESSIONS)}; "
+            "rename it, or pipe it in as '-' (a text or a JSON object a line)."
+        )
+    if ending == ".parquet" and compression:
+        raise SourceError(
+            f"{address} is Parquet compressed once more: decompress it; Parquet is compressed itself."
+        )
+    return ending, compression
+
+
+def is_known(address: str) -> bool:
+    """Whether a file has an ending that can be read."""
+    try:
+        format_of(address)
+    except SourceError:
+        return False
+    return True

@@ -1,0 +1,87 @@
+"""Files on this machine: a path, a folder or a glob to the files it stands for."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from layerwise.errors import SourceError
+from layerwise.text.formats import READERS, is_known
+
+Found = tuple[str, str]
+"""Path of a file, and its name relative to what was given: the same wherever the data lies."""
+
+
+def find_local(given: str) -> list[Found]:
+    """Files that `given` stands for, in the order of their names.
+
+    Raises:
+        SourceError: there is no such file, a folder or glob has none, or it may not be read.
+    """
+    path = Path(given).expanduser()
+    if path.is_dir():
+        return _in_folder(path, given)
+    if path.exists():  # before globs: brackets may stand in a file's name
+        return [(str(path), path.name)]
+    if glob.has_magic(given):
+        return _matching(str(path), given)
+    _missing(path, given)
+
+
+def _in_folder(folder: Path, given: str) -> list[Found]:
+    files = []
+    try:
+        for parent, folders, names in os.walk(folder, onerror=_raise):
+            # Hidden ones are made by programs (.ipynb_checkpoints, ._notes.txt), not by the user.
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            files += [Path(parent, name) for name in names if not name.startswith(".") and is_known(name)]
+    except OSError as error:
+        raise SourceError(
+            f"the folder {error.filename or given} cannot be read ({error.strerror}): check its permissions."
+        ) from error
+    if not files:
+        raise SourceError(
+            f"the folder {given} has no file to read: expected endings are {', '.join(READERS)}."
+        )
+    return sorted((str(file), file.relative_to(folder).as_posix()) for file in files)
+
+
+def _matching(pattern: str, given: str) -> list[Found]:
+    matched = [path for path in sorted(glob.glob(pattern, recursive=True)) if Path(path).is_file()]
+    if not matched:
+        raise SourceError(
+            f"{given} matches no file in {Path.cwd()}: check the pattern (** goes into folders)."
+        )
+    known = [path for path in matched if is_known(path)]
+    if not known:
+        raise SourceError(
+            f"{given} matches {len(matched)} files and none that can be read ({Path(matched[0]).name}, …): "
+            f"expected endings are {', '.join(READERS)}."
+        )
+    # Relative to the last folder before the first wildcard.
+    parts = Path(pattern).parts
+    base = Path(*(parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))]))
+    return [(path, Path(path).relative_to(base).as_posix()) for path in known]
+
+
+def _missing(path: Path, given: str) -> NoReturn:
+    folder = path.parent
+    if not folder.is_dir():
+        there = next(parent for parent in path.absolute().parents if parent.is_dir())
+        raise SourceError(
+            f"{given} does not exist: its folder {folder} is not there either, only {there} is."
+        )
+    try:
+        names = sorted(item.name for item in folder.iterdir() if item.is_dir() or is_known(item.name))
+    except OSError as error:
+        raise SourceError(f"{given} cannot be looked for in {folder} ({error.strerror}).") from error
+    near = difflib.get_close_matches(path.name, names, n=3) or names[:3]
+    hint = f"did you mean {' or '.join(near)}?" if near else "there is nothing to read there."
+    raise SourceError(f"{given} does not exist in {folder.absolute()}: {hint}")
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error

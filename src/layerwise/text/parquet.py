@@ -1,0 +1,63 @@
+"""`.parquet`: a text a row, read column by column in small batches of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from layerwise.errors import SourceEncodingError, SourceError
+from layerwise.text.columns import Columns, SourceOptions
+from layerwise.text.stream import Stream
+from layerwise.types import TextRecord
+
+BATCH_ROWS = 256
+BUFFER_BYTES = 1 << 20
+"""Read a column chunk page by page: a row group of some GB needs no more memory than one of some MB."""
+
+
+def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
+    """Only the columns asked for are read; places in messages are rows, counted from 1.
+
+    Raises:
+        ColumnError: a column is not in the file.
+        SourceError: the file is not Parquet or damaged, or a text is null.
+        SourceEncodingError: a value is not UTF-8.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(stream.raw.raw, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        schema = file.schema_arrow
+        strings = [field.name for field in schema if _is_string(field.type)]
+        columns = Columns.resolve(options, schema.names, strings, stream.name)
+        number = 0
+        for batch in file.iter_batches(BATCH_ROWS, columns=columns.names):
+            for row in _rows(batch, stream.name, number):
+                number += 1
+                stream.share = number / file.metadata.num_rows
+                yield columns.record(row, f"{stream.name}, row {number}")
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(
+            f"{stream.name} cannot be read as Parquet ({error}): check that the file is whole; write it again if not."
+        ) from error
+
+
+def _rows(batch: Any, name: str, before: int) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except UnicodeDecodeError as error:
+        raise SourceEncodingError(
+            f"{name}, rows {before + 1} to {before + batch.num_rows}: a text has a byte that is not valid UTF-8 "
+            f"(0x{error.object[error.start]:02x} at byte {error.start + 1} of it): write the file again from "
+            "decoded strings."
+        ) from error
+    return rows
+
+
+def _is_string(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

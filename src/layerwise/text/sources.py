@@ -1,0 +1,93 @@
+"""Sources of texts: from the SOURCE... of a command line to an iterator of records.
+
+A source is a file (see `formats` for the endings, each also with `.gz` or `.zst`), a folder (its
+files with a known ending, folders inside it too, sorted by path), a glob, a URL that fsspec knows,
+or `-` for stdin (JSON lines if its first character is `{`, else a text a line).
+All reading is streaming: the unit held in memory is a line, a sentence or some rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from layerwise.errors import SourceError
+from layerwise.text.columns import SourceOptions
+from layerwise.text.fingerprints import fingerprint_of
+from layerwise.text.formats import READERS
+from layerwise.text.locations import Location, locate
+from layerwise.text.stream import Stream
+from layerwise.types import TextRecord
+
+__all__ = ["SourceOptions", "Sources"]
+
+DEFAULTS = SourceOptions()
+
+
+class Sources:
+    """The texts of one or more sources, in order, and how far reading has come.
+
+    Attributes:
+        files: the files that the sources stand for.
+        total_bytes: their size as they lie on the disk; None where that is not known.
+
+    Raises:
+        SourceError: a source does not exist, cannot be read, or has an unknown ending.
+        MissingExtraError: a URL needs a package that is not installed.
+    """
+
+    def __init__(self, sources: str | Path | Sequence[str | Path], options: SourceOptions = DEFAULTS) -> None:
+        self.options = options
+        self.files = locate([sources] if isinstance(sources, str | Path) else sources)
+        sizes = [file.size for file in self.files]
+        self.total_bytes = None if None in sizes else sum(size for size in sizes if size is not None)
+        self._finished = 0
+        self._stream: Stream | None = None
+        self._stdin_read = False
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the sources consumed so far by `records()`; from 0 to `total_bytes`."""
+        stream = self._stream
+        return self._finished + (stream.position if stream is not None else 0)
+
+    def records(self) -> Iterator[TextRecord]:
+        """Every text, from the first; call it again to read again (stdin can be read once).
+
+        Raises:
+            SourceError: a source cannot be read or holds what is no text; or all are empty.
+            ColumnError: a column that was asked for is not there.
+            SourceEncodingError: a source is not UTF-8.
+        """
+        self._finished, self._stream = 0, None
+        empty = True
+        for file in self.files:
+            for record in self._read(file):
+                empty = False
+                yield record
+        if empty:
+            names = ", ".join(file.shown for file in self.files[:3]) + (", …" if len(self.files) > 3 else "")
+            raise SourceError(
+                f"{names} {'is' if len(self.files) == 1 else 'are'} empty: nothing to extract; "
+                "expected at least one text."
+            )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells these sources from others, for JSON: see `fingerprints.fingerprint_of`.
+
+        Raises:
+            SourceError: a file cannot be read.
+        """
+        return fingerprint_of(self.files, self.options)
+
+    def _read(self, file: Location) -> Iterator[TextRecord]:
+        if file.is_stdin and self._stdin_read:
+            raise SourceError("stdin was read already and cannot be read again: put the texts into a file.")
+        self._stdin_read |= file.is_stdin
+        stream, format = file.stream()
+        before = self._finished
+        with stream:
+            self._stream = stream
+            yield from READERS[format](stream, self.options)
+            self._stream, self._finished = None, before + (file.size or stream.position)
