@@ -22,7 +22,7 @@ install: $(VENV)/.installed  ## create .venv and install layerwise
 demo: $(VENV)/.installed  ## extract every layer of the example texts and look at them
 	$(BIN)/layerwise extract examples/prose_en.txt examples/prose_zh.txt -o demo-out/prose.lance --unit word --overwrite
 	$(BIN)/layerwise inspect demo-out/prose.lance
-	$(BIN)/layerwise neighbours demo-out/prose.lance sea --layers 0,3,6
+	$(BIN)/layerwise neighbours demo-out/prose.lance sea --layer 0,3,6
 
 test: $(VENV)/.installed-dev  ## the test suite
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from layerwise.errors import SourceError
 from layerwise.text.columns import SourceOptions
@@ -64,7 +65,7 @@ def _content(location: Location, *, whole: bool) -> bytes:
     try:
         with location.open() as file:
             if whole:
-                return hashlib.file_digest(file, "sha256").digest()
+                return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").digest()
             head = file.read(END_BYTES)
             if location.size is None or location.size <= END_BYTES:
                 return head

@@ -69,5 +69,5 @@ def _refuse_surrogates(row: dict[str, Any], where: str) -> None:
         code = ord(error.object[error.start])
         raise SourceError(
             f"{where}: the escape \\u{code:04x} is half of a surrogate pair and no character of its own; "
-            "expected whole characters: write the line again with the program that made it, or remove the escape."
+            "expected whole characters: write the line again with the program that made it."
         ) from error

@@ -28,7 +28,7 @@ def find_local(given: str) -> list[Found]:
         return [(str(path), path.name)]
     if glob.has_magic(given):
         return _matching(str(path), given)
-    _missing(path, given)
+    raise _missing(path, given)
 
 
 def _in_folder(folder: Path, given: str) -> list[Found]:
@@ -50,7 +50,9 @@ def _in_folder(folder: Path, given: str) -> list[Found]:
 
 
 def _matching(pattern: str, given: str) -> list[Found]:
-    matched = [path for path in sorted(glob.glob(pattern, recursive=True)) if Path(path).is_file()]
+    # Not Path.glob, which refuses absolute patterns.
+    paths = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    matched = [path for path in paths if Path(path).is_file()]
     if not matched:
         raise SourceError(
             f"{given} matches no file in {Path.cwd()}: check the pattern (** goes into folders)."
@@ -67,20 +69,22 @@ def _matching(pattern: str, given: str) -> list[Found]:
     return [(path, Path(path).relative_to(base).as_posix()) for path in known]
 
 
-def _missing(path: Path, given: str) -> NoReturn:
+def _missing(path: Path, given: str) -> SourceError:
     folder = path.parent
     if not folder.is_dir():
         there = next(parent for parent in path.absolute().parents if parent.is_dir())
-        raise SourceError(
+        return SourceError(
             f"{given} does not exist: its folder {folder} is not there either, only {there} is."
         )
     try:
         names = sorted(item.name for item in folder.iterdir() if item.is_dir() or is_known(item.name))
     except OSError as error:
-        raise SourceError(f"{given} cannot be looked for in {folder} ({error.strerror}).") from error
+        return SourceError(
+            f"{given} cannot be looked for in {folder} ({error.strerror}): check its permissions."
+        )
     near = difflib.get_close_matches(path.name, names, n=3) or names[:3]
     hint = f"did you mean {' or '.join(near)}?" if near else "there is nothing to read there."
-    raise SourceError(f"{given} does not exist in {folder.absolute()}: {hint}")
+    return SourceError(f"{given} does not exist in {folder.absolute()}: {hint}")
 
 
 def _raise(error: OSError) -> NoReturn:

@@ -39,7 +39,8 @@ def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]
                 yield columns.record(row, f"{stream.name}, row {number}")
     except (OSError, pa.ArrowException) as error:
         raise SourceError(
-            f"{stream.name} cannot be read as Parquet ({error}): check that the file is whole; write it again if not."
+            f"{stream.name} cannot be read as Parquet ({error}): "
+            "check that the file is whole; write it again if not."
         ) from error
 
 
@@ -48,9 +49,9 @@ def _rows(batch: Any, name: str, before: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except UnicodeDecodeError as error:
         raise SourceEncodingError(
-            f"{name}, rows {before + 1} to {before + batch.num_rows}: a text has a byte that is not valid UTF-8 "
-            f"(0x{error.object[error.start]:02x} at byte {error.start + 1} of it): write the file again from "
-            "decoded strings."
+            f"{name}, rows {before + 1} to {before + batch.num_rows}: "
+            f"a text has a byte that is not valid UTF-8 (0x{error.object[error.start]:02x} at byte {error.start + 1} of it): "
+            "write the file again from decoded strings."
         ) from error
     return rows
 

@@ -76,7 +76,8 @@ def _expand(system: Any, path: str, url: str) -> list[Found]:
     known = [file for file in files if is_known(file) and not _hidden(file.removeprefix(base))]
     if not known:
         raise SourceError(
-            f"{public(url)} has {len(files)} files and none that can be read: expected endings are {', '.join(READERS)}."
+            f"{public(url)} has {len(files)} files and none that can be read: "
+            f"expected endings are {', '.join(READERS)}."
         )
     return [(system.unstrip_protocol(file), file.removeprefix(base)) for file in known]
 
@@ -99,8 +100,8 @@ def _filesystem(url: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise SourceError(
-            f"{public(url)} cannot be opened ({error}): expected a path, or a URL that fsspec knows, as s3://, gs://, "
-            "https://, hf://, file://."
+            f"{public(url)} cannot be opened ({error}): expected a path, or a URL that fsspec knows, "
+            "as s3://, gs://, https://, hf://, file://."
         ) from error
     return system, str(path)
 
@@ -114,6 +115,6 @@ def _reach(url: str, action: Callable[[], T]) -> T:
         raise SourceError(f"{public(url)} does not exist: check the address.") from error
     except Exception as error:  # every backend has its own kinds: botocore, gcsfs, aiohttp …
         raise SourceError(
-            f"{public(url)} cannot be reached ({type(error).__name__}: {error}): check the address, the connection "
-            "and your credentials."
+            f"{public(url)} cannot be reached ({type(error).__name__}: {error}): "
+            "check the address, the connection and your credentials."
         ) from error

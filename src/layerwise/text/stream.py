@@ -99,7 +99,8 @@ class Stream:
             if "Truncated" in str(error):
                 raise SourceError(_cut_short(self.name)) from error
             raise SourceError(
-                f"{self.name} cannot be read ({error}): check that the file is whole and what its ending says it is."
+                f"{self.name} cannot be read ({error}): "
+                "check that the file is whole and what its ending says it is."
             ) from error
         self._produced += len(block)
         return block

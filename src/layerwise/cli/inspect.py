@@ -1,0 +1,95 @@
+"""`layerwise inspect`: what is in a store, and whether it is whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layerwise.cli import options
+
+if TYPE_CHECKING:
+    from layerwise.store.verify import CheckReport
+    from layerwise.survey import StoreSummary
+
+
+def command(
+    store: Annotated[str, typer.Argument(metavar="OUT", help="A store.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Read everything: counts, finiteness and the recorded checksums.")
+    ] = False,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Show what is in a store: model, layers, rows, sizes, and the geometry of each layer."""
+    from layerwise.store.reader import open_store
+    from layerwise.survey import summarise
+
+    opened = open_store(store)
+    report = None
+    if check:
+        from layerwise.store.verify import check as verify
+
+        report = verify(opened)
+    summary = summarise(opened)
+    if as_json:
+        document = summary.to_dict() | {"check": None if report is None else asdict(report)}
+        typer.echo(json.dumps(_without_nan(document), ensure_ascii=False))
+    else:
+        _print(summary, report)
+
+
+def _print(summary: StoreSummary, report: CheckReport | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from layerwise.cli.progress import size
+
+    console = Console(highlight=False, soft_wrap=True)
+    model = summary.metadata
+    at = f" at {model['revision']}" if model.get("revision") else ""
+    console.print(f"[bold]{summary.path}[/]{'' if summary.complete else '  (not finished: run the same command again)'}")
+    console.print(
+        f"model      {model['model']}{at}, {model['architecture']}, {model['engine']}, {model['dtype']}\n"
+        f"units      {summary.rows:,} {model['unit']}s of {summary.texts:,} texts, {summary.tokens:,} tokens"
+        + (f"; {summary.not_embedded:,} not embedded" if summary.not_embedded else "")
+        + f"\nmade by    {_recipe(model)}\n"
+        f"lengths    {summary.windowed_texts:,} texts in several windows, "
+        + (f"{summary.truncated_texts:,} cut, {summary.truncated_tokens:,} tokens lost" if summary.truncated_texts else "none cut")
+        + f"\nsize       {size(summary.bytes)} on disk; a layer is {size(summary.bytes_per_layer)} of {model['store_dtype']}"
+    )
+    if report is not None:
+        console.print(
+            f"check      passed: {report.commits:,} commits, {report.rows:,} rows × {report.columns} columns read, "
+            "checksums agree"
+        )
+    console.print()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("layer")
+    for name in ("mean norm", "mean cosine", "constant dimensions"):
+        table.add_column(name, justify="right")
+    for column, layer in summary.geometry.items():
+        constant = layer.constant_dimensions
+        shown = ", ".join(map(str, constant[:6])) + (f" and {len(constant) - 6} more" if len(constant) > 6 else "")
+        name = column.removeprefix("layer_")
+        table.add_row(
+            str(int(name)) if name.isdigit() else name, f"{layer.mean_norm:.3f}", f"{layer.mean_cosine:.3f}", shown or "none"
+        )
+    console.print(table)
+
+
+def _recipe(model: dict[str, object]) -> str:
+    words = f", words {model['words']}" if model["unit"] != "text" else ""
+    pooling = f"pooling {model['pooling']}" if model["unit"] != "token" else "no pooling"
+    stride = "" if model["stride"] is None else f", stride {model['stride']}"
+    return f"{pooling}{words}, mix {model['mix']}; windows of {model['max_length']} tokens{stride}, {model['long_text']}"
+
+
+def _without_nan(value: object) -> object:
+    """NaN has no place in JSON: null instead."""
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return [_without_nan(item) for item in value] if isinstance(value, list | tuple) else value
