@@ -45,9 +45,9 @@ NOT_RUN = re.compile(r"<!--\s*not run\b:?\s*(?P<reason>.*?)\s*-->", re.DOTALL)
 ATTRIBUTE = re.compile(r"""\b(?:href|src)\s*=\s*["']([^"']+)["']""")
 
 DRIVER = """
-import json, subprocess, sys
+import json, pathlib, subprocess, sys
 names = {"__name__": "__main__"}
-for kind, where, line, code in json.load(open(sys.argv[1], encoding="utf-8")):
+for kind, where, line, code in json.loads(pathlib.Path(sys.argv[1]).read_text("utf-8")):
     print(f"--- {where}:{line} ({kind})", file=sys.stderr, flush=True)
     if kind == "python":
         exec(compile("\\n" * line + code, where, "exec"), names)
