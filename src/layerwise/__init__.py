@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from layerwise.version import __version__
+
 if TYPE_CHECKING:
     from layerwise.errors import LayerwiseError, UsageError
     from layerwise.extract import extract
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from layerwise.store.reader import Store
     from layerwise.store.reader import open_store as open
     from layerwise.types import HiddenStates, LayerSelection, TextRecord, Unit
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Encoder": ("layerwise.models.encoder", "Encoder"),
@@ -32,7 +32,7 @@ _HOME = {
     "open": ("layerwise.store.reader", "open_store"),
 }
 
-__all__ = [  # noqa: RUF022
+__all__ = [
     "Encoder",
     "HiddenStates",
     "LayerSelection",

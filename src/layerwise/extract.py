@@ -21,7 +21,7 @@ from layerwise.models.pipeline import EncodedChunk
 from layerwise.models.request import Request
 from layerwise.store.writer import StoreWriter
 from layerwise.text.sources import SourceOptions, Sources
-from layerwise.types import Chunk, TextRecord
+from layerwise.types import Chunk
 
 COMMIT_SECONDS = 30.0
 """About the most work that is lost when a run is killed."""

@@ -124,7 +124,10 @@ def neighbours(stores: Sequence[Store], word: str, layer: int | str, k: int = 10
     scores = np.concatenate([cosines(column.batches(), query) for column in columns])
     scores[rows] = np.nan
     counts = np.bincount(keys)
-    return [_neighbour(stores, tables, int(row), float(scores[row]), int(counts[keys[row]])) for row in best(scores, keys, k)]
+    return [
+        _neighbour(stores, tables, int(row), float(scores[row]), int(counts[keys[row]]))
+        for row in best(scores, keys, k)
+    ]
 
 
 def _refuse_mixture(stores: Sequence[Store], layer: int | str) -> None:
@@ -151,7 +154,9 @@ def _mean_vector(columns: Sequence[Any], rows: Any) -> Any:
     return together.mean(0) if len(together) else None
 
 
-def _neighbour(stores: Sequence[Store], tables: Sequence[pa.Table], row: int, cosine: float, count: int) -> Neighbour:
+def _neighbour(
+    stores: Sequence[Store], tables: Sequence[pa.Table], row: int, cosine: float, count: int
+) -> Neighbour:
     number = 0
     while row >= tables[number].num_rows:
         row -= tables[number].num_rows
@@ -161,11 +166,19 @@ def _neighbour(stores: Sequence[Store], tables: Sequence[pa.Table], row: int, co
     near = table.slice(max(0, row - 5), min(row, 5) + 6)
     around = [
         surface
-        for surface, other in zip(near.column("unit").to_pylist(), near.column("text_id").to_pylist(), strict=True)
+        for surface, other in zip(
+            near.column("unit").to_pylist(), near.column("text_id").to_pylist(), strict=True
+        )
         if other == text
     ]
     return Neighbour(
-        table.column("unit")[row].as_py(), cosine, count, str(stores[number].path), text, unit, " ".join(around)
+        table.column("unit")[row].as_py(),
+        cosine,
+        count,
+        str(stores[number].path),
+        text,
+        unit,
+        " ".join(around),
     )
 
 

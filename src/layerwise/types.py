@@ -89,7 +89,9 @@ class LayerSelection:
             return ["final" if has_final else numbers[-1]]
         try:
             if ":" in text:
-                return list(numbers[slice(*(int(bound) if bound.strip() else None for bound in text.split(":")))])
+                return list(
+                    numbers[slice(*(int(bound) if bound.strip() else None for bound in text.split(":")))]
+                )
             return [numbers[int(text)]]
         except (ValueError, TypeError, IndexError) as error:
             reason = "is out of range" if isinstance(error, IndexError) else "cannot be read"
@@ -188,7 +190,8 @@ class HiddenStates:
             raise LayerSelectionError(
                 f"layer {layer!r} was not extracted: this result holds {', '.join(map(str, self.layers))}."
             )
-        return self.hidden_states[self.layers.index(wanted)]
+        chosen: npt.NDArray[np.floating[Any]] = self.hidden_states[self.layers.index(wanted)]
+        return chosen
 
     def numpy(self) -> npt.NDArray[np.floating[Any]]:
         """(num_layers, num_units, hidden_size) as a NumPy array (no copy)."""

@@ -60,7 +60,9 @@ def layer_geometry(batches: Iterable[Float[ndarray, "rows size"]]) -> LayerGeome
     if not count:
         return LayerGeometry(0, float("nan"), float("nan"), ())
     cosine = (float(direction @ direction) - count) / (count * (count - 1)) if count > 1 else float("nan")
-    return LayerGeometry(count, norms / count, cosine, _constant(np.sqrt(deviation / count)) if count > 1 else ())
+    return LayerGeometry(
+        count, norms / count, cosine, _constant(np.sqrt(deviation / count)) if count > 1 else ()
+    )
 
 
 def _constant(deviation: Float[ndarray, " size"]) -> tuple[int, ...]:

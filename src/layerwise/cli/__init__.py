@@ -10,9 +10,9 @@ import sys
 
 import typer
 
-from layerwise import __version__
 from layerwise.cli import export, extract, inspect, models, neighbours, show
 from layerwise.errors import LayerwiseError
+from layerwise.version import __version__
 
 app = typer.Typer(
     name="layerwise",
@@ -32,7 +32,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     """Every layer of every encoder: extract it, understand it, ship the best one."""
 

@@ -13,7 +13,9 @@ def command(
     store: Annotated[str, typer.Argument(metavar="OUT", help="A store.")],
     target: Annotated[
         str,
-        typer.Argument(help="Ends in .npy (a file a layer), .safetensors, .h5, .zarr, .parquet, .csv or .jsonl."),
+        typer.Argument(
+            help="Ends in .npy (a file a layer), .safetensors, .h5, .zarr, .parquet, .csv or .jsonl."
+        ),
     ],
     layers: options.LayersOption = "all",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a target that exists.")] = False,
@@ -25,5 +27,7 @@ def command(
 
     written = export(open_store(store), target, layers, overwrite=overwrite)
     for path in written:
-        amount = sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+        amount = sum(
+            file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()
+        )
         typer.echo(f"{path}  {size(amount)}")

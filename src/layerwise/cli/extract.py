@@ -21,20 +21,25 @@ def command(
             help="Files (.txt .jsonl .csv .tsv .parquet .conllu, also .gz and .zst), folders, globs, URLs, '-' for stdin.",
         ),
     ],
-    output: Annotated[str, typer.Option("--output", "-o", help="The store to write, a folder such as out.lance.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The store to write, a folder such as out.lance.")
+    ],
     model: options.ModelOption = "minilm",
     revision: options.RevisionOption = None,
     layers: options.LayersOption = "all",
     unit: options.UnitOption = "text",
     words: options.WordsOption = "tokenizer",
     words_column: Annotated[
-        str | None, typer.Option(help="Column with a list of words, or of [start, end] spans; implies --words given.")
+        str | None,
+        typer.Option(help="Column with a list of words, or of [start, end] spans; implies --words given."),
     ] = None,
     pooling: options.PoolingOption = None,
     mix: options.MixOption = "none",
     mix_weights: options.MixWeightsOption = None,
     dtype: options.DtypeOption = "float32",
-    store_dtype: Annotated[str, typer.Option(help="Precision in the store: float32, float16 (half the size).")] = "float32",
+    store_dtype: Annotated[
+        str, typer.Option(help="Precision in the store: float32, float16 (half the size).")
+    ] = "float32",
     device: options.DeviceOption = "auto",
     batch_tokens: options.BatchTokensOption = None,
     max_length: options.MaxLengthOption = None,
@@ -49,7 +54,8 @@ def command(
         str | None, typer.Option(help="Columns to copy into the store, comma separated: 'label,split'.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite/--resume", help="Start again, or go on where an interrupted run stopped.")
+        bool,
+        typer.Option("--overwrite/--resume", help="Start again, or go on where an interrupted run stopped."),
     ] = False,
     limit: Annotated[int | None, typer.Option(help="Take only the first texts.")] = None,
     allow_pickle: options.AllowPickleOption = False,
@@ -62,7 +68,12 @@ def command(
 
     weights = options.mix_weights(mix_weights)
     encoder = Encoder.from_pretrained(
-        model, revision=revision, device=device, dtype=dtype, batch_tokens=batch_tokens, allow_pickle=allow_pickle
+        model,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        batch_tokens=batch_tokens,
+        allow_pickle=allow_pickle,
     )
     if encoder.self_check.note:
         typer.echo(f"layerwise: note: {encoder.self_check.note}", err=True)

@@ -49,14 +49,20 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
     console = Console(highlight=False, soft_wrap=True)
     model = summary.metadata
     at = f" at {model['revision']}" if model.get("revision") else ""
-    console.print(f"[bold]{summary.path}[/]{'' if summary.complete else '  (not finished: run the same command again)'}")
+    console.print(
+        f"[bold]{summary.path}[/]{'' if summary.complete else '  (not finished: run the same command again)'}"
+    )
     console.print(
         f"model      {model['model']}{at}, {model['architecture']}, {model['engine']}, {model['dtype']}\n"
         f"units      {summary.rows:,} {model['unit']}s of {summary.texts:,} texts, {summary.tokens:,} tokens"
         + (f"; {summary.not_embedded:,} not embedded" if summary.not_embedded else "")
         + f"\nmade by    {_recipe(model)}\n"
         f"lengths    {summary.windowed_texts:,} texts in several windows, "
-        + (f"{summary.truncated_texts:,} cut, {summary.truncated_tokens:,} tokens lost" if summary.truncated_texts else "none cut")
+        + (
+            f"{summary.truncated_texts:,} cut, {summary.truncated_tokens:,} tokens lost"
+            if summary.truncated_texts
+            else "none cut"
+        )
         + f"\nsize       {size(summary.bytes)} on disk; a layer is {size(summary.bytes_per_layer)} of {model['store_dtype']}"
     )
     if report is not None:
@@ -71,10 +77,15 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
         table.add_column(name, justify="right")
     for column, layer in summary.geometry.items():
         constant = layer.constant_dimensions
-        shown = ", ".join(map(str, constant[:6])) + (f" and {len(constant) - 6} more" if len(constant) > 6 else "")
+        shown = ", ".join(map(str, constant[:6])) + (
+            f" and {len(constant) - 6} more" if len(constant) > 6 else ""
+        )
         name = column.removeprefix("layer_")
         table.add_row(
-            str(int(name)) if name.isdigit() else name, f"{layer.mean_norm:.3f}", f"{layer.mean_cosine:.3f}", shown or "none"
+            str(int(name)) if name.isdigit() else name,
+            f"{layer.mean_norm:.3f}",
+            f"{layer.mean_cosine:.3f}",
+            shown or "none",
         )
     console.print(table)
 

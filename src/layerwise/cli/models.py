@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 def command(
-    model: Annotated[str | None, typer.Argument(help="'minilm', a model folder, or a name on the Hub.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="'minilm', a model folder, or a name on the Hub.")
+    ] = None,
     revision: options.RevisionOption = None,
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print the architecture as a Mermaid diagram.")] = False,
+    mermaid: Annotated[
+        bool, typer.Option("--mermaid", help="Print the architecture as a Mermaid diagram.")
+    ] = False,
     allow_pickle: options.AllowPickleOption = False,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -58,19 +62,29 @@ def _print_model(diagnosis: Diagnosis, document: dict[str, object]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     files, check = diagnosis.files, diagnosis.self_check
     at = f" at {files.revision}" if files.revision else ""
-    console.print(f"[bold]{files.name}[/]{at}: {document['architecture']}, {document['num_parameters']:,} parameters")
+    console.print(
+        f"[bold]{files.name}[/]{at}: {document['architecture']}, {document['num_parameters']:,} parameters"
+    )
     console.print(f"weights sha256 {files.weights_sha256}")
     if check is not None:
         error = check.errors[check.attention]
         runs = "packed" if check.packed else f"padded ({check.attention})"
         console.print(f"runs {runs}; every layer agrees with transformers within {error:.1e}")
     table = Table(box=None, pad_edge=False)
-    for name, justify in (("layer", "left"), ("part", "left"), ("tensor", "left"), ("shape", "right"), ("parameters", "right")):
+    for name, justify in (
+        ("layer", "left"),
+        ("part", "left"),
+        ("tensor", "left"),
+        ("shape", "right"),
+        ("parameters", "right"),
+    ):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     previous = None
     engine = diagnosis.engine
     config = diagnosis.loaded.model.config
-    found = architecture.parts(diagnosis.loaded.model, config.num_hidden_layers, bool(engine and engine.has_final))
+    found = architecture.parts(
+        diagnosis.loaded.model, config.num_hidden_layers, bool(engine and engine.has_final)
+    )
     for part in found:
         table.add_row(part.layer, part.name, "", "", f"{part.num_parameters:,}", style="bold")
         shapes = [(name, shape) for name, shape in part.tensors]

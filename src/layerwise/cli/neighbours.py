@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 def command(
     stores: Annotated[
-        list[str], typer.Argument(metavar="OUT... WORD", help="One store or several of one model, then the word (or text).")
+        list[str],
+        typer.Argument(
+            metavar="OUT... WORD", help="One store or several of one model, then the word (or text)."
+        ),
     ],
     layer: Annotated[
         str, typer.Option("--layer", "-l", help="The layer, or several: '4', '0,3,6', '-1'.")
     ] = "-1",
     count: Annotated[int, typer.Option("--count", "-k", help="How many neighbours.")] = 10,
-    context: Annotated[bool, typer.Option(help="Show the nearest occurrence with the units around it.")] = True,
+    context: Annotated[
+        bool, typer.Option(help="Show the nearest occurrence with the units around it.")
+    ] = True,
     as_json: options.JsonOption = False,
 ) -> None:
     """Show the units nearest to a word by cosine."""
@@ -37,7 +42,9 @@ def command(
     found = {name.strip(): neighbours(opened, word, name.strip(), count) for name in layer.split(",")}
     if as_json:
         typer.echo(
-            json.dumps({name: [asdict(one) for one in near] for name, near in found.items()}, ensure_ascii=False)
+            json.dumps(
+                {name: [asdict(one) for one in near] for name, near in found.items()}, ensure_ascii=False
+            )
         )
         return
     for name, near in found.items():
@@ -45,6 +52,7 @@ def command(
 
 
 def _print(word: str, layer: str, near: list[Neighbour], context: bool) -> None:
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -52,13 +60,14 @@ def _print(word: str, layer: str, near: list[Neighbour], context: bool) -> None:
     console = Console(highlight=False)
     console.print(Text(f"nearest to {word!r} at layer {layer}", style="bold"))
     table = Table(box=None, pad_edge=False)
-    table.add_column("cosine", justify="right", no_wrap=True)
-    table.add_column("unit", no_wrap=True, max_width=40)
-    table.add_column("times", justify="right", no_wrap=True)
+    widest = max((cell_len(one.surface) for one in near), default=0)
+    table.add_column("cosine", justify="right", no_wrap=True, min_width=6)
+    table.add_column("unit", no_wrap=True, min_width=min(widest, 30), max_width=40, overflow="ellipsis")
+    table.add_column("times", justify="right", no_wrap=True, min_width=5)
     if context:
         table.add_column("as in", no_wrap=True, overflow="ellipsis", ratio=1)
     for one in near:
-        row = [f"{one.cosine:.3f}", Text(one.surface), str(one.count)]
+        row: list[str | Text] = [f"{one.cosine:.3f}", Text(one.surface), str(one.count)]
         table.add_row(*row, *([Text(f"{one.context}  (text {one.text_id})")] if context else []))
     console.print(table)
     console.print()

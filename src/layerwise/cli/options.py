@@ -7,40 +7,53 @@ from typing import Annotated
 import typer
 
 ModelOption = Annotated[
-    str, typer.Option("--model", "-m", help="'minilm' (embedded), a model folder, or a name on the Hugging Face Hub.")
+    str,
+    typer.Option(
+        "--model", "-m", help="'minilm' (embedded), a model folder, or a name on the Hugging Face Hub."
+    ),
 ]
 RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")]
 LayersOption = Annotated[
-    str, typer.Option("--layers", "-l", help="'all', or numbers and slices over 0..N: '0,6,-1', '-4:', '::2', 'final'.")
+    str,
+    typer.Option(
+        "--layers", "-l", help="'all', or numbers and slices over 0..N: '0,6,-1', '-4:', '::2', 'final'."
+    ),
 ]
 UnitOption = Annotated[str, typer.Option("--unit", "-u", help="One row a: text, word, token.")]
 WordsOption = Annotated[str, typer.Option(help="What a word is: tokenizer, whitespace, unicode, given.")]
 PoolingOption = Annotated[
     str | None,
     typer.Option(
-        help="Tokens to a unit. Words: mean, first, last, max; texts: mean, max, cls, last_token.", show_default="mean"
+        help="Tokens to a unit. Words: mean, first, last, max; texts: mean, max, cls, last_token.",
+        show_default="mean",
     ),
 ]
 MixOption = Annotated[str, typer.Option(help="Layers to one vector: none, mean, sum, concat, scalar.")]
 MixWeightsOption = Annotated[
     str | None,
-    typer.Option(help="For --mix scalar: a JSON file {\"weights\": [one a layer], \"gamma\": number}."),
+    typer.Option(help='For --mix scalar: a JSON file {"weights": [one a layer], "gamma": number}.'),
 ]
 DtypeOption = Annotated[str, typer.Option(help="Precision of the forward pass: float32, bfloat16, float16.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 AllowPickleOption = Annotated[
-    bool, typer.Option("--allow-pickle", help="Load pickled weights if there are no others (they can run code).")
+    bool,
+    typer.Option("--allow-pickle", help="Load pickled weights if there are no others (they can run code)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table for people.")]
 MaxLengthOption = Annotated[
-    int | None, typer.Option(help="Most tokens of one window, special tokens included.", show_default="the model's")
+    int | None,
+    typer.Option(help="Most tokens of one window, special tokens included.", show_default="the model's"),
 ]
 StrideOption = Annotated[
-    int | None, typer.Option(help="Tokens by which the windows of a long text overlap.", show_default="a quarter, at most 64")
+    int | None,
+    typer.Option(
+        help="Tokens by which the windows of a long text overlap.", show_default="a quarter, at most 64"
+    ),
 ]
 LongTextOption = Annotated[str, typer.Option(help="A text longer than a window: window, truncate, error.")]
 BatchTokensOption = Annotated[
-    int | None, typer.Option(help="Most tokens of one forward pass.", show_default="2048 on CPU, 32768 on CUDA")
+    int | None,
+    typer.Option(help="Most tokens of one forward pass.", show_default="2048 on CPU, 32768 on CUDA"),
 ]
 
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def command(
     text: Annotated[str, typer.Argument(help="The text, or '-' to read it from stdin.")],
-    pair: Annotated[str | None, typer.Option("--pair", help="A second text, for models that take pairs.")] = None,
+    pair: Annotated[
+        str | None, typer.Option("--pair", help="A second text, for models that take pairs.")
+    ] = None,
     model: options.ModelOption = "minilm",
     revision: options.RevisionOption = None,
     layers: options.LayersOption = "all",

@@ -44,9 +44,7 @@ class Collector:
         self._rows = rows
         self._index = {layer: i for i, layer in enumerate(layers)}
         self._device = device
-        self._bounds = np.searchsorted(
-            rows.edge_sequence, np.arange(int(rows.ledger.num_windows.sum()) + 1)
-        )
+        self._bounds = np.searchsorted(rows.edge_sequence, np.arange(int(rows.ledger.num_windows.sum()) + 1))
         fill = -torch.inf if rows.reduction == "max" else 0.0
         self._vectors = torch.full((len(layers), len(rows), hidden_size), fill)
         self._batch: BatchEdges | None = None
@@ -57,9 +55,7 @@ class Collector:
         """Say which sequences of the chunk the next layers belong to, and their lengths."""
         edges = [np.arange(self._bounds[s], self._bounds[s + 1]) for s in sequences]
         first = np.concatenate(([0], np.cumsum(lengths)))[:-1]
-        flat = np.concatenate(
-            [self._rows.edge_position[e] + f for e, f in zip(edges, first, strict=True)]
-        )
+        flat = np.concatenate([self._rows.edge_position[e] + f for e, f in zip(edges, first, strict=True)])
         row = self._rows.edge_row[np.concatenate(edges)]
         order = np.argsort(row, kind="stable")
         rows, counts = np.unique(row, return_counts=True)
@@ -88,7 +84,7 @@ class Collector:
             return
         host = torch.empty(self._staged.shape, dtype=torch.float32, pin_memory=True)
         host.copy_(self._staged, non_blocking=True)
-        done = torch.cuda.Event()
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()
         self._waiting.append((done, host, self._batch.rows))
         self._staged = None

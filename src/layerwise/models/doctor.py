@@ -67,7 +67,9 @@ def examine(name: str, revision: str | None = None, allow_pickle: bool = False) 
         if loaded.model.config.is_decoder if hasattr(loaded.model.config, "is_decoder") else False:
             found.append(Finding("problem", "is_decoder is set: each token sees only those before it."))
         if engine.anatomy.max_positions is None:
-            found.append(Finding("note", "the model knows no maximum length; layerwise uses windows of 512 tokens."))
+            found.append(
+                Finding("note", "the model knows no maximum length; layerwise uses windows of 512 tokens.")
+            )
     found.sort(key=lambda finding: finding.severity != "problem")
     return Diagnosis(files, loaded, engine, check, tuple(found))
 
@@ -78,15 +80,24 @@ def _weights(loaded: LoadedModel, files: ModelFiles) -> list[Finding]:
     missing = [name for name in loaded.missing if "pooler" not in name]
     if missing:
         found.append(
-            Finding("problem", f"{len(missing)} weights are not in the files and are random now: {_some(missing)}.")
+            Finding(
+                "problem",
+                f"{len(missing)} weights are not in the files and are random now: {_some(missing)}.",
+            )
         )
     if pooler:
         found.append(
-            Finding("note", "the pooler is not in the files: pooler_output would be random (layerwise never uses it).")
+            Finding(
+                "note",
+                "the pooler is not in the files: pooler_output would be random (layerwise never uses it).",
+            )
         )
     if loaded.unused:
         found.append(
-            Finding("note", f"{len(loaded.unused)} weights in the files belong to no layer: {_some(loaded.unused)}.")
+            Finding(
+                "note",
+                f"{len(loaded.unused)} weights in the files belong to no layer: {_some(loaded.unused)}.",
+            )
         )
     broken = [name for name, weight in loaded.model.named_parameters() if not bool(weight.isfinite().all())]
     if broken:
@@ -97,7 +108,9 @@ def _weights(loaded: LoadedModel, files: ModelFiles) -> list[Finding]:
     if stored and set(stored) != {"F32"}:
         names = ", ".join(f"{count} {name}" for name, count in stored.most_common())
         found.append(
-            Finding("note", f"the weights are not stored in float32 ({names}); layerwise loads them as float32.")
+            Finding(
+                "note", f"the weights are not stored in float32 ({names}); layerwise loads them as float32."
+            )
         )
     return found
 
@@ -116,11 +129,16 @@ def _tokenizer(loaded: LoadedModel) -> list[Finding]:
     tokenizer, config = loaded.tokenizer, loaded.model.config
     if tokenizer.padding_side == "left":
         found.append(
-            Finding("note", "the tokenizer pads on the left, which shifts BERT's positions; layerwise pads on the right.")
+            Finding(
+                "note",
+                "the tokenizer pads on the left, which shifts BERT's positions; layerwise pads on the right.",
+            )
         )
     if tokenizer.model_max_length > 1_000_000:
         found.append(
-            Finding("note", "the tokenizer names no maximum length (10^30); layerwise takes it from the config.")
+            Finding(
+                "note", "the tokenizer names no maximum length (10^30); layerwise takes it from the config."
+            )
         )
     if len(tokenizer) > config.vocab_size:
         found.append(
@@ -142,7 +160,11 @@ def _sentence_transformers(files: ModelFiles) -> list[Finding]:
     limit = settings.get("max_seq_length") if isinstance(settings, dict) else None
     if not isinstance(limit, int):
         return []
-    return [Finding("note", f"sentence-transformers cuts texts at {limit} tokens for this model; layerwise does not.")]
+    return [
+        Finding(
+            "note", f"sentence-transformers cuts texts at {limit} tokens for this model; layerwise does not."
+        )
+    ]
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:

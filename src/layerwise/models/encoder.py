@@ -7,13 +7,12 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import tokenizers
 import torch
 import transformers
 
-from layerwise import __version__
 from layerwise.errors import TextTooLongError, UsageError
 from layerwise.models.engine import Engine
 from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
@@ -22,7 +21,8 @@ from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_ch
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine
 from layerwise.models.tokenization import EncodedText, Tokenization
-from layerwise.types import HiddenStates, LayerSelection, TextLike, TextRecord, TextsLike, Unit
+from layerwise.types import HiddenStates, Layer, LayerSelection, TextLike, TextRecord, TextsLike, Unit
+from layerwise.version import __version__
 
 DEFAULT_MAX_LENGTH = 512
 """Window of a model that names no maximum itself."""
@@ -169,7 +169,9 @@ class Encoder:
         given = None if isinstance(words, str) else words
         request = self.request(layers, unit, words="given" if given is not None else str(words), **options)
         if attentions and (request.unit != "token" or request.mix != "none"):
-            raise UsageError("attention weights are between tokens: they go with unit='token' and mix='none'.")
+            raise UsageError(
+                "attention weights are between tokens: they go with unit='token' and mix='none'."
+            )
         return self._stream(_records(texts, given), request, attentions)
 
     def _stream(
@@ -302,14 +304,18 @@ def _records(texts: TextsLike, words: Sequence[Any] | None) -> Iterator[TextReco
         try:
             given = next(remaining)
         except StopIteration:
-            raise UsageError(f"words were given for {number} texts and there are more: give one list a text.") from None
-        yield TextRecord(record.text, record.text_pair, word_spans(record.text, given), record.kept, record.id)
+            raise UsageError(
+                f"words were given for {number} texts and there are more: give one list a text."
+            ) from None
+        yield TextRecord(
+            record.text, record.text_pair, word_spans(record.text, given), record.kept, record.id
+        )
 
 
 def _split(chunk: EncodedChunk, request: Request) -> Iterator[HiddenStates]:
     """A chunk's rows, text by text."""
     rows, first = chunk.rows, 0
-    names = request.layers.layers if request.mix == "none" else ("mix",)
+    names: tuple[Layer | Literal["mix"], ...] = request.layers.layers if request.mix == "none" else ("mix",)
     for number, (record, text) in enumerate(zip(chunk.records, chunk.texts, strict=True)):
         after = first + int(rows.ledger.num_units[number])
         yield HiddenStates(

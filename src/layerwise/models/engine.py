@@ -100,11 +100,10 @@ class Engine:
 
         # A model without a final norm need not run past block N, but it has nothing left to do there.
         watching = any(isinstance(layer, int) for layer in wanted)
-        with self._lock, torch.inference_mode():
-            with reading(self.anatomy, highest, take) if watching else nullcontext():
-                output = self.model(**inputs)
-                if final:
-                    take("final", output[0])
+        with self._lock, torch.inference_mode(), reading(self.anatomy, highest, take) if watching else nullcontext():
+            output = self.model(**inputs)
+            if final:
+                take("final", output[0])
 
     def attention_weights(self, sequence: TokenSequence, blocks: Sequence[int]) -> Tensor:
         """Attention weights of `blocks` (1..N) for one sequence: (num_blocks, num_heads, seq, seq) float32.
@@ -143,9 +142,7 @@ class Engine:
         inputs["packed"] = PackedSequences(tuple(len(sequence) for sequence in batch), self.device)
         return inputs, None
 
-    def padded_inputs(
-        self, batch: Sequence[TokenSequence]
-    ) -> tuple[dict[str, Any], tuple[Tensor, Tensor]]:
+    def padded_inputs(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], tuple[Tensor, Tensor]]:
         """The model's keyword arguments for one padded batch, and the (row, column) of its real tokens."""
         lengths = torch.tensor([len(sequence) for sequence in batch])
         longest = int(lengths.max())

@@ -24,7 +24,14 @@ _COMMON: Mapping[str, Any] = {
     "intermediate_size": 48,
     "max_position_embeddings": 80,
 }
-_DISTILBERT = {"vocab_size": 120, "dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 48, "max_position_embeddings": 80}
+_DISTILBERT = {
+    "vocab_size": 120,
+    "dim": 32,
+    "n_layers": 4,
+    "n_heads": 4,
+    "hidden_dim": 48,
+    "max_position_embeddings": 80,
+}
 _XLM = {"vocab_size": 120, "emb_dim": 32, "n_layers": 4, "n_heads": 4, "max_position_embeddings": 80}
 _DEBERTA = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
 _SMALL_IDS = {"bos_token_id": 2, "eos_token_id": 3, "mask_token_id": 4}
@@ -93,7 +100,8 @@ def tiny_model(family: str, **overrides: Any) -> Any:
     settings = {**(FAMILIES[family] or _COMMON), **overrides}
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        model = AutoModel.from_config(AutoConfig.for_model(family, **settings)).eval()
+        config = AutoConfig.for_model(family, **settings)
+        model = AutoModel.from_config(config).eval()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.dim() == 2 and "position" not in name:

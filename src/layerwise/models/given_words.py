@@ -31,11 +31,9 @@ class GivenWords:
 
     def members(self, texts: Sequence[str], words: Sequence[Sequence[Span]]) -> list[Member]:
         """Tokens of each text; `pretoken` is the number of the given word."""
-        from layerwise.models.tokenization import Member, member
+        from layerwise.models.tokenization import Member
 
-        split = [
-            [text[start:end] for start, end in spans] for text, spans in zip(texts, words, strict=True)
-        ]
+        split = [[text[start:end] for start, end in spans] for text, spans in zip(texts, words, strict=True)]
         encodings = self._backend.encode_batch(split, is_pretokenized=True, add_special_tokens=False)
         members = []
         for text, spans, encoding in zip(texts, words, encodings, strict=True):

@@ -87,8 +87,7 @@ def _tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
             f"the tokenizer of {files.name!r} ({type(tokenizer).__name__}) is not a fast one, so characters cannot "
             "be aligned to tokens; a tokenizer.json is needed."
         )
-    fast: PreTrainedTokenizerFast = tokenizer
-    return fast
+    return tokenizer  # type: ignore[no-any-return, return-value, unused-ignore]
 
 
 @contextlib.contextmanager
@@ -100,7 +99,9 @@ def _in_words(files: ModelFiles, what: str) -> Iterator[None]:
         said = " ".join(str(error).split())
         if "trust_remote_code" in said or "custom code" in said:
             said = "it needs Python code from its repository, and layerwise never runs such code"
-        raise ModelError(f"the model {files.name!r} in {files.folder} cannot be used: {what}: {said[:400]}") from error
+        raise ModelError(
+            f"the model {files.name!r} in {files.folder} cannot be used: {what}: {said[:400]}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -108,7 +109,7 @@ def _quiet() -> Iterator[None]:
     """Keep transformers' loading reports off stderr: the doctor's list says the same."""
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.CRITICAL)
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
@@ -129,7 +130,9 @@ def pick_device(device: str) -> torch.device:
         chosen = torch.device(device)
         torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"the device {device!r} cannot be used here: choose auto or cpu, or cuda with a GPU.") from error
+        raise UsageError(
+            f"the device {device!r} cannot be used here: choose auto or cpu, or cuda with a GPU."
+        ) from error
     return chosen
 
 

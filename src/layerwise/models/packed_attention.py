@@ -92,8 +92,8 @@ def packed_attention(
         mask = None
         if sliding_window is not None and length > sliding_window:
             mask = packed.band(length, sliding_window)
-        split = [_split(states, first, length, count) for states in (query, key, value)]
-        attended = scaled_dot_product_attention(*split, attn_mask=mask, scale=scaling, enable_gqa=grouped)
+        q, k, v = (_split(states, first, length, count) for states in (query, key, value))
+        attended = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling, enable_gqa=grouped)
         output.append(attended.transpose(1, 2).flatten(0, 1))
     return torch.cat(output).unsqueeze(0), None
 
@@ -101,19 +101,27 @@ def packed_attention(
 def _split(states: Tensor, first: int, length: int, count: int) -> Tensor:
     """View one run of (1, heads, total, dim) as (count, heads, length, dim)."""
     run = states[0, :, first : first + length * count]
-    return run.unflatten(1, (count, length)).transpose(0, 1)
+    return run.reshape(run.shape[0], count, length, run.shape[2]).transpose(0, 1)
 
 
 def _variable_length(
-    query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None, packed: PackedSequences
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float | None,
+    window: int | None,
+    packed: PackedSequences,
 ) -> Tensor:
     """One flash-attention kernel for all sequences (CUDA, 16-bit only)."""
     from torch.nn.attention.varlen import varlen_attn
 
     longest = max(packed.lengths)
     side = -1 if window is None else window - 1  # flash counts positions to each side, inclusively
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
     output = varlen_attn(
-        *(states[0].transpose(0, 1) for states in (query, key, value)),
+        q,
+        k,
+        v,
         packed.boundaries,
         packed.boundaries,
         longest,

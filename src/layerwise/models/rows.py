@@ -103,9 +103,7 @@ class _TextRows:
 
 def _token_rows(text: EncodedText, pooling: str) -> _TextRows:
     number = np.arange(len(text.start))
-    return _TextRows(
-        text.start, text.end, text.word_id, text.sequence_id, text.window, text.position, number
-    )
+    return _TextRows(text.start, text.end, text.word_id, text.sequence_id, text.window, text.position, number)
 
 
 def _word_rows(text: EncodedText, pooling: str) -> _TextRows:

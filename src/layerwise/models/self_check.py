@@ -110,9 +110,7 @@ def _probe(model: Any) -> list[TokenSequence]:
     return sequences
 
 
-def _reference(
-    model: Any, anatomy: Anatomy, probe: list[TokenSequence]
-) -> tuple[dict[Layer, Tensor], bool]:
+def _reference(model: Any, anatomy: Anatomy, probe: list[TokenSequence]) -> tuple[dict[Layer, Tensor], bool]:
     """Every layer by transformers itself, one sequence at a time; whether there is a final norm."""
     states: list[list[Tensor]] = []
     last_block: list[Tensor] = []
@@ -146,7 +144,7 @@ def _reference(
 def _worst(engine: Engine, probe: list[TokenSequence], expected: dict[Layer, Tensor]) -> float | None:
     found: dict[Layer, Tensor] = {}
     try:
-        engine.run(probe, list(expected), lambda layer, hidden: found.setdefault(layer, hidden.clone()))
+        engine.run(probe, list(expected), lambda layer, hidden: found.update({layer: hidden.clone()}))
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):
         # Foreign code given an input it does not foresee may fail in any of these ways.
         return None

@@ -142,7 +142,7 @@ class Tokenization:
         return [member(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
     def _encode(self, record: TextRecord, first: Member, second: Member | None, number: int) -> EncodedText:
-        members = (first,) if second is None else (first, second)
+        members: tuple[Member, ...] = (first,) if second is None else (first, second)
         template = self._single if second is None else self._pair
         total = sum(len(one.ids) for one in members)
         capacity = self._max_length - len(template)
@@ -209,7 +209,9 @@ class Tokenization:
 
     def _find_words(self, record: TextRecord, members: tuple[Member, ...]) -> _Words:
         found = []
-        for index, (one, text) in enumerate(zip(members, (record.text, record.text_pair or ""), strict=False)):
+        for index, (one, text) in enumerate(
+            zip(members, (record.text, record.text_pair or ""), strict=False)
+        ):
             if self._words == "given" and index == 0:
                 spans = np.array(record.words, np.int64).reshape(-1, 2)
                 found.append((spans, np.arange(len(one.ids)), one.pretoken))
@@ -253,9 +255,7 @@ def _pretokens(one: Member) -> tuple[npt.NDArray[np.int64], Ints, Ints]:
     return np.stack([start, end], axis=1), np.arange(len(word)), word
 
 
-def _join_words(
-    found: list[tuple[npt.NDArray[np.int64], Ints, Ints]], lengths: list[int]
-) -> _Words:
+def _join_words(found: list[tuple[npt.NDArray[np.int64], Ints, Ints]], lengths: list[int]) -> _Words:
     """Words of both texts, numbered on; tokens that truncation cut off are no longer there."""
     num_words = [len(spans) for spans, _, _ in found]
     first_token = np.concatenate(([0], np.cumsum(lengths)))

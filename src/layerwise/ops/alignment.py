@@ -63,4 +63,4 @@ def assign(tokens: Spans, words: Spans) -> tuple[Int[ndarray, " edges"], Int[nda
 
 
 def _spans(pairs: object) -> Spans:
-    return np.array(list(pairs), np.int64).reshape(-1, 2)  # type: ignore[call-overload, no-any-return]
+    return np.array(list(pairs), np.int64).reshape(-1, 2)  # type: ignore[call-overload]

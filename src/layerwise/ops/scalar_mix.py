@@ -8,7 +8,9 @@ from torch import Tensor
 
 
 def scalar_mix(
-    hidden_states: Float[Tensor, "layers units size"], weights: Float[Tensor, " layers"], gamma: float | Tensor
+    hidden_states: Float[Tensor, "layers units size"],
+    weights: Float[Tensor, " layers"],
+    gamma: float | Tensor,
 ) -> Float[Tensor, "units size"]:
     """gamma · Σ_k softmax(weights)_k · h_k."""
     return gamma * torch.einsum("l,lus->us", weights.softmax(0), hidden_states)

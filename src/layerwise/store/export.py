@@ -20,9 +20,7 @@ from layerwise.types import LayerSelection
 Columns = Mapping[Name, str]
 
 
-def export(
-    store: Store, target: str | Path, layers: str = "all", *, overwrite: bool = False
-) -> list[Path]:
+def export(store: Store, target: str | Path, layers: str = "all", *, overwrite: bool = False) -> list[Path]:
     """Write a store as its ending says; returns the files written.
 
     `.npy` gives one file a layer (`name_layer_07.npy`) and the units as `name_units.csv`; the other
@@ -35,7 +33,9 @@ def export(
     """
     path = Path(target)
     if path.suffix not in _FORMATS:
-        raise UsageError(f"cannot export to {path.name!r}: the name must end in one of {', '.join(_FORMATS)}.")
+        raise UsageError(
+            f"cannot export to {path.name!r}: the name must end in one of {', '.join(_FORMATS)}."
+        )
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} of the target does not exist: make it first.")
     columns = select(store, layers)
@@ -48,7 +48,9 @@ def select(store: Store, layers: str) -> dict[Name, str]:
         return dict(zip(store.layers, store.columns, strict=True))
     if store.layers == ("mix",):
         return {"mix": store.column(layers)}
-    selection = LayerSelection.parse(layers, int(store.metadata["num_hidden_layers"]), "final" in store.layers)
+    selection = LayerSelection.parse(
+        layers, int(store.metadata["num_hidden_layers"]), "final" in store.layers
+    )
     return {layer: store.column(layer) for layer in selection.layers}
 
 
@@ -107,7 +109,11 @@ def _safetensors(store: Store, path: Path, columns: Columns, overwrite: bool) ->
     views = {column: store.layer(layer) for layer, column in columns.items()}
     for column, view in views.items():
         after = first + view.shape[0] * view.shape[1] * view.dtype.itemsize
-        header[column] = {"dtype": kinds[str(view.dtype)], "shape": list(view.shape), "data_offsets": [first, after]}
+        header[column] = {
+            "dtype": kinds[str(view.dtype)],
+            "shape": list(view.shape),
+            "data_offsets": [first, after],
+        }
         first = after
     for name in ("text_id", "unit_id", "start", "end"):
         size = 8 if name == "text_id" else 4
@@ -132,7 +138,11 @@ def _hdf5(store: Store, path: Path, columns: Columns, overwrite: bool) -> list[P
     with _whole(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["layerwise"] = json.dumps(store.metadata, sort_keys=True)
         strings = h5py.string_dtype()
-        _fill(store, columns, lambda name, shape, dtype: file.create_dataset(name, shape, strings if dtype is str else dtype))
+        _fill(
+            store,
+            columns,
+            lambda name, shape, dtype: file.create_dataset(name, shape, strings if dtype is str else dtype),
+        )
     return [path]
 
 
@@ -176,7 +186,10 @@ def _parquet(store: Store, path: Path, columns: Columns, overwrite: bool) -> lis
     ]
     schema = store.dataset.schema
     chosen = schema.empty_table().select(names).schema
-    with _whole(path, overwrite) as temporary, pq.ParquetWriter(temporary, chosen, compression="zstd") as writer:
+    with (
+        _whole(path, overwrite) as temporary,
+        pq.ParquetWriter(temporary, chosen, compression="zstd") as writer,
+    ):
         for batch in store.batches(names):
             writer.write_batch(batch.select(names).replace_schema_metadata(chosen.metadata))
     return [path]

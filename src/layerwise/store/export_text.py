@@ -52,7 +52,9 @@ def write_jsonl(store: Store, path: Path, columns: Mapping[Name, str]) -> None:
 def _rows(store: Store, columns: Mapping[Name, str]) -> Iterator[dict[str, Any]]:
     for batch in store.batches(["unit", *columns.values()], _ROWS):
         surfaces = batch.column("unit").to_pylist()
-        vectors = {layer: to_numpy(batch.column(column)).astype(float).round(6) for layer, column in columns.items()}
+        vectors = {
+            layer: to_numpy(batch.column(column)).astype(float).round(6) for layer, column in columns.items()
+        }
         for row, surface in enumerate(surfaces):
             layers = [
                 {"index": layer, "values": None if rows[row, 0] != rows[row, 0] else rows[row].tolist()}

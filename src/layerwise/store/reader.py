@@ -38,15 +38,21 @@ def open_store(path: str | Path) -> Store:
     """
     folder = Path(path)
     if not folder.exists():
-        raise NotAStoreError(f"there is no store {folder}: expected a folder that `layerwise extract -o` wrote.")
+        raise NotAStoreError(
+            f"there is no store {folder}: expected a folder that `layerwise extract -o` wrote."
+        )
     try:
         dataset = lance.dataset(folder)
     except (OSError, ValueError) as error:
         if not (folder / "_versions").is_dir():
             raise NotAStoreError(f"{folder} is not a layerwise store: expected a Lance dataset.") from error
-        raise StoreError(f"the store {folder} cannot be opened: {' '.join(str(error).split())[:300]}") from error
+        raise StoreError(
+            f"the store {folder} cannot be opened: {' '.join(str(error).split())[:300]}"
+        ) from error
     if METADATA_KEY not in (dataset.schema.metadata or {}):
-        raise NotAStoreError(f"{folder} is a Lance dataset that layerwise did not write: it has no 'layerwise' metadata.")
+        raise NotAStoreError(
+            f"{folder} is a Lance dataset that layerwise did not write: it has no 'layerwise' metadata."
+        )
     return Store(folder, dataset)
 
 
@@ -163,9 +169,15 @@ class Store:
         """
         bounds = self._row_bounds
         if not 0 <= text_id < len(bounds) - 1:
-            raise UsageError(f"there is no text {text_id} in {self.path}: it holds texts 0 to {len(bounds) - 2}.")
+            raise UsageError(
+                f"there is no text {text_id} in {self.path}: it holds texts 0 to {len(bounds) - 2}."
+            )
         first, after = int(bounds[text_id]), int(bounds[text_id + 1])
-        table = self.dataset.take(list(range(first, after))) if after > first else self.dataset.schema.empty_table()
+        table = (
+            self.dataset.take(list(range(first, after)))
+            if after > first
+            else self.dataset.schema.empty_table()
+        )
         layers = [to_numpy(table.column(column)) for column in self.columns]
         return StoredText(
             self.layers,
@@ -208,7 +220,7 @@ class LayerColumn:
     def __repr__(self) -> str:
         return f"LayerColumn({self._column}, shape={self.shape}, dtype={self.dtype})"
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Vectors:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Vectors:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,9 @@ def kept_types(chunk: Chunk, unit: str) -> dict[str, pa.DataType]:
     types = {}
     for name in chunk.kept:
         if name in OWN_COLUMNS or name.startswith("layer_"):
-            raise SourceError(f"the column {name!r} cannot be kept: the store has a column of this name; rename it.")
+            raise SourceError(
+                f"the column {name!r} cannot be kept: the store has a column of this name; rename it."
+            )
         kind = pa.array(kept_values(chunk, name, unit), from_pandas=True).type
         types[name] = pa.string() if pa.types.is_null(kind) else kind
     return types
@@ -72,7 +74,7 @@ def kept_values(chunk: Chunk, name: str, unit: str) -> list[Any]:
     texts = (chunk.text_id - chunk.first_text).tolist()
     if unit == "text":
         return [values[text] for text in texts]
-    index = (chunk.unit_id if unit == "word" else chunk.word_id)
+    index = chunk.unit_id if unit == "word" else chunk.word_id
     assert index is not None
     member = [0] * len(texts) if chunk.sequence_id is None else chunk.sequence_id.tolist()
     return [_of_word(values[t], w, m) for t, w, m in zip(texts, index.tolist(), member, strict=True)]
@@ -139,9 +141,7 @@ def _vectors(field: pa.Field, chunk: Chunk, store_dtype: str) -> pa.Array:
     )
 
 
-def _refuse_not_finite(
-    name: str, vectors: npt.NDArray[Any], stored: npt.NDArray[Any], chunk: Chunk
-) -> None:
+def _refuse_not_finite(name: str, vectors: npt.NDArray[Any], stored: npt.NDArray[Any], chunk: Chunk) -> None:
     if not stored.size or (np.isfinite(stored.max()) and np.isfinite(stored.min())):
         return
     row = int(np.flatnonzero(~np.isfinite(stored).all(axis=1))[0])

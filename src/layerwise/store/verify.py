@@ -92,7 +92,9 @@ def _read(
         except BaseException as error:  # damaged files make Lance panic, which is no Exception
             if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
                 raise
-            raise _corrupt(store, commit, columns[0], f"cannot be read ({' '.join(str(error).split())[:200]})") from error
+            raise _corrupt(
+                store, commit, columns[0], f"cannot be read ({' '.join(str(error).split())[:200]})"
+            ) from error
 
 
 def _corrupt(store: Store, commit: Commit, column: str, what: str) -> StoreCorruptError:

@@ -32,7 +32,17 @@ COMMIT_BYTES = 128 << 20
 """Rows are committed once this much is waiting."""
 
 MUST_AGREE = (
-    *("model", "revision", "weights_sha256", "tokenizer_sha256", "dtype", "layers", "unit", "words", "pooling"),
+    *(
+        "model",
+        "revision",
+        "weights_sha256",
+        "tokenizer_sha256",
+        "dtype",
+        "layers",
+        "unit",
+        "words",
+        "pooling",
+    ),
     *("mix", "mix_weights", "max_length", "stride", "long_text", "store_dtype", "source", "keep"),
 )
 """What a resumed run must have in common with the run it goes on from."""
@@ -144,7 +154,9 @@ class StoreWriter:
         document = {**self._document(), "counts": counts, "complete": True}
         if self._dataset.schema.metadata[METADATA_KEY] != encode_document(document):
             with _full_disk(self.path):
-                self._dataset.update_schema_metadata({METADATA_KEY.decode(): encode_document(document).decode()})
+                self._dataset.update_schema_metadata(
+                    {METADATA_KEY.decode(): encode_document(document).decode()}
+                )
                 self._sync_manifest()
 
     def close(self) -> None:
@@ -247,7 +259,13 @@ class _Shape:
 
     def __init__(self, columns: dict[str, int], store_dtype: str, unit: str, pairs: bool, ids: bool) -> None:
         assert store_dtype in VECTOR_TYPES
-        self.columns, self.store_dtype, self.unit, self.pairs, self.ids = columns, store_dtype, unit, pairs, ids
+        self.columns, self.store_dtype, self.unit, self.pairs, self.ids = (
+            columns,
+            store_dtype,
+            unit,
+            pairs,
+            ids,
+        )
 
 
 def data_files(dataset: lance.LanceDataset) -> list[str]:
@@ -270,7 +288,9 @@ def _what_is(folder: Path) -> str:
         except (OSError, ValueError) as error:
             raise StoreError(f"the store {folder} cannot be opened ({error}).") from error
         return "store" if METADATA_KEY in metadata else "other"
-    return "started" if FOLDER in names and names <= {FOLDER, "data", "_versions", "_transactions"} else "other"
+    return (
+        "started" if FOLDER in names and names <= {FOLDER, "data", "_versions", "_transactions"} else "other"
+    )
 
 
 def _empty(folder: Path) -> None:
@@ -292,7 +312,9 @@ def _lock(folder: Path) -> IO[str] | None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise StoreError(f"the store {folder} is being written by another process: wait for it to end.") from None
+        raise StoreError(
+            f"the store {folder} is being written by another process: wait for it to end."
+        ) from None
     return handle
 
 

@@ -48,9 +48,10 @@ def _rows(batch: Any, name: str, before: int) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except UnicodeDecodeError as error:
+        byte = error.object[error.start]
         raise SourceEncodingError(
             f"{name}, rows {before + 1} to {before + batch.num_rows}: "
-            f"a text has a byte that is not valid UTF-8 (0x{error.object[error.start]:02x} at byte {error.start + 1} of it): "
+            f"a text has a byte that is not valid UTF-8 (0x{byte:02x} at byte {error.start + 1} of it): "
             "write the file again from decoded strings."
         ) from error
     return rows

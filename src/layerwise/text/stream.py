@@ -41,11 +41,10 @@ class CountedBytes(io.RawIOBase):
         return self._head[:size]
 
     def read(self, size: int = -1, /) -> bytes:
-        if self._head:
-            cut = len(self._head) if size < 0 else size
-            block, self._head = self._head[:cut], self._head[cut:]
-        else:
-            block = self.raw.read(size)
+        cut = len(self._head) if size < 0 else size
+        block, self._head = self._head[:cut], self._head[cut:]
+        if size < 0 or len(block) < size:
+            block += self.raw.read(size if size < 0 else size - len(block))
         self.count += len(block)
         return block
 
