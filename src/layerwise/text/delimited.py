@@ -37,7 +37,7 @@ def read_csv(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         SourceError: a row has more or fewer fields than the header, or its quotes are wrong.
         SourceEncodingError: a line is not UTF-8.
     """
-    first = stream.head().split(b"\n", 1)[0]
+    first = re.split(rb"[\r\n]", stream.head(), maxsplit=1)[0]
     delimiter = next((mark for mark in "\t,;" if mark.encode() in first), ",")
     rows = _tab_rows(stream) if delimiter == "\t" else _quoted_rows(stream, delimiter)
     return _records(rows, options, stream.name, quoted=delimiter != "\t")

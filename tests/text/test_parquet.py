@@ -1,0 +1,82 @@
+"""Parquet: typed columns, read in batches of rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from layerwise.errors import ColumnError, SourceEncodingError, SourceError
+from layerwise.text.sources import Sources
+from tests.text.conftest import Write, read, surfaces, texts
+
+
+def test_columns(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "sentence": pa.array(["He's here.", "我爱书"], pa.large_string()),
+            "words": [["He", "'s", "here", "."], ["我", "爱", "书"]],
+            "label": [0, 1],
+            "idx": [10, 11],
+            "unused": [b"\xff", b"\x00"],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    first, second = read(tmp_path / "a.parquet", words_column="words", keep=("label",), id_column="idx")
+    assert surfaces(first) == ["He", "'s", "here", "."]
+    assert (second.text, second.kept, second.id) == ("我爱书", {"label": 1}, "11")
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_the_only_string_column_of_any_string_type(tmp_path: Path, kind: pa.DataType) -> None:
+    pq.write_table(pa.table({"n": [1], "review": pa.array(["good"]).cast(kind)}), tmp_path / "a.parquet")
+    assert texts(tmp_path / "a.parquet") == ["good"]
+
+
+def test_row_groups_and_batches_keep_the_order(tmp_path: Path) -> None:
+    lines = [f"text {number}" for number in range(2000)]
+    pq.write_table(pa.table({"text": lines}), tmp_path / "a.parquet", row_group_size=700)
+    sources = Sources(tmp_path / "a.parquet")
+    positions = []
+    read = []
+    for record in sources.records():
+        read.append(record.text)
+        positions.append(sources.bytes_read)
+    assert read == lines
+    assert positions == sorted(positions)
+    assert sources.total_bytes is not None
+    assert abs(positions[999] - sources.total_bytes / 2) < 0.01 * sources.total_bytes
+    assert sources.bytes_read == sources.total_bytes
+
+
+def test_bad_values(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", None]}), tmp_path / "null.parquet")
+    with pytest.raises(SourceError, match=r"null\.parquet, row 2: 'text' is null"):
+        read(tmp_path / "null.parquet")
+    pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "int.parquet")
+    with pytest.raises(SourceError, match="row 1: 'text' is a number"):
+        read(tmp_path / "int.parquet")
+    with pytest.raises(ColumnError, match="no column 'body': it has 'text'"):
+        read(tmp_path / "int.parquet", text_column="body")
+    raw = pa.array([b"ok", b"\xff"]).view(pa.string())
+    pq.write_table(pa.table({"text": raw}), tmp_path / "raw.parquet")
+    with pytest.raises(SourceEncodingError, match="0xff at byte 1"):
+        read(tmp_path / "raw.parquet")
+
+
+def test_not_parquet(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be read as Parquet"):
+        read(write("a.parquet", "hello"))
+    with pytest.raises(SourceError, match="cannot be read as Parquet"):
+        read(write("b.parquet", b""))
+    pq.write_table(pa.table({"text": ["x" * 1000]}), tmp_path / "c.parquet")
+    data = (tmp_path / "c.parquet").read_bytes()
+    with pytest.raises(SourceError, match="cannot be read as Parquet"):
+        read(write("d.parquet", data[: len(data) // 2]))
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "e.parquet")
+    with pytest.raises(SourceError, match="is empty"):
+        read(tmp_path / "e.parquet")
