@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
+from layerwise.cli.console import console
 
 if TYPE_CHECKING:
     from layerwise.store.verify import CheckReport
@@ -41,18 +42,17 @@ def command(
 
 
 def _print(summary: StoreSummary, report: CheckReport | None) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from layerwise.cli.progress import size
 
-    console = Console(highlight=False, soft_wrap=True)
+    out = console()
     model = summary.metadata
     at = f" at {model['revision']}" if model.get("revision") else ""
-    console.print(
+    out.print(
         f"[bold]{summary.path}[/]{'' if summary.complete else '  (not finished: run the same command again)'}"
     )
-    console.print(
+    out.print(
         f"model      {model['model']}{at}, {model['architecture']}, {model['engine']}, {model['dtype']}\n"
         f"units      {summary.rows:,} {model['unit']}s of {summary.texts:,} texts, {summary.tokens:,} tokens"
         + (f"; {summary.not_embedded:,} not embedded" if summary.not_embedded else "")
@@ -66,11 +66,11 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
         + f"\nsize       {size(summary.bytes)} on disk; a layer is {size(summary.bytes_per_layer)} of {model['store_dtype']}"
     )
     if report is not None:
-        console.print(
+        out.print(
             f"check      passed: {report.commits:,} commits, {report.rows:,} rows × {report.columns} columns read, "
             "checksums agree"
         )
-    console.print()
+    out.print()
     table = Table(box=None, pad_edge=False)
     table.add_column("layer")
     for name in ("mean norm", "mean cosine", "constant dimensions"):
@@ -87,7 +87,7 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
             f"{layer.mean_cosine:.3f}",
             shown or "none",
         )
-    console.print(table)
+    out.print(table)
 
 
 def _recipe(model: dict[str, object]) -> str:

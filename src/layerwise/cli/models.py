@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
+from layerwise.cli.console import console
 
 if TYPE_CHECKING:
     from layerwise.models.doctor import Diagnosis
@@ -54,22 +55,20 @@ def command(
 
 
 def _print_model(diagnosis: Diagnosis, document: dict[str, object]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from layerwise.models import architecture
 
-    console = Console(highlight=False, soft_wrap=True)
+    out = console()
     files, check = diagnosis.files, diagnosis.self_check
     at = f" at {files.revision}" if files.revision else ""
-    console.print(
+    out.print(
         f"[bold]{files.name}[/]{at}: {document['architecture']}, {document['num_parameters']:,} parameters"
     )
-    console.print(f"weights sha256 {files.weights_sha256}")
+    out.print(f"weights sha256 {files.weights_sha256}")
     if check is not None:
-        error = check.errors[check.attention]
         runs = "packed" if check.packed else f"padded ({check.attention})"
-        console.print(f"runs {runs}; every layer agrees with transformers within {error:.1e}")
+        out.print(f"runs {runs}; every layer agrees with transformers within {check.error:.1e}")
     table = Table(box=None, pad_edge=False)
     for name, justify in (
         ("layer", "left"),
@@ -94,13 +93,13 @@ def _print_model(diagnosis: Diagnosis, document: dict[str, object]) -> None:
             for name, shape in shapes:
                 table.add_row("", "", name, " × ".join(map(str, shape)), "")
         previous = shapes
-    console.print(table)
-    console.print()
+    out.print(table)
+    out.print()
     if not diagnosis.findings:
-        console.print("Nothing odd was found.")
+        out.print("Nothing odd was found.")
     for finding in diagnosis.findings:
         colour = "red" if finding.severity == "problem" else "yellow"
-        console.print(f"[{colour}]{finding.severity}[/]: {finding.text}")
+        out.print(f"[{colour}]{finding.severity}[/]: {finding.text}")
 
 
 def _families(as_json: bool) -> None:
@@ -110,21 +109,20 @@ def _families(as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(report) for report in reports]))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("family", "runs", "final norm", "self-check: worst error", "why not packed"):
+    for name in ("family", "runs", "final norm", "worst error", "why not packed"):
         table.add_column(name)
     for report in reports:
         check = report.self_check
         if check is None:
             table.add_row(report.family, "not here", "", "", report.problem)
             continue
-        error = check.errors[check.attention]
-        why = "" if check.packed else check.note.split(":")[0]
         runs = "packed" if check.packed else "padded"
-        table.add_row(report.family, runs, "yes" if report.has_final else "no", f"{error:.1e}", why)
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(table)
-    console.print("\nEach row was checked just now, on a tiny random model. 'minilm' (BERT) is embedded.")
+        table.add_row(
+            report.family, runs, "yes" if report.has_final else "no", f"{check.error:.1e}", check.reason
+        )
+    out = console()
+    out.print(table)
+    out.print("\nEach row was checked just now, on a tiny random model. 'minilm' (BERT) is embedded.")

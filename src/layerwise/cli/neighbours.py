@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
+from layerwise.cli.console import console
 
 if TYPE_CHECKING:
     from layerwise.survey import Neighbour
@@ -53,12 +54,11 @@ def command(
 
 def _print(word: str, layer: str, near: list[Neighbour], context: bool) -> None:
     from rich.cells import cell_len
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    console.print(Text(f"nearest to {word!r} at layer {layer}", style="bold"))
+    out = console()
+    out.print(Text(f"nearest to {word!r} at layer {layer}", style="bold"))
     table = Table(box=None, pad_edge=False)
     widest = max((cell_len(one.surface) for one in near), default=0)
     table.add_column("cosine", justify="right", no_wrap=True, min_width=6)
@@ -69,5 +69,5 @@ def _print(word: str, layer: str, near: list[Neighbour], context: bool) -> None:
     for one in near:
         row: list[str | Text] = [f"{one.cosine:.3f}", Text(one.surface), str(one.count)]
         table.add_row(*row, *([Text(f"{one.context}  (text {one.text_id})")] if context else []))
-    console.print(table)
-    console.print()
+    out.print(table)
+    out.print()

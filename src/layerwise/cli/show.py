@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
+from layerwise.cli.console import console
 
 if TYPE_CHECKING:
     from layerwise.types import HiddenStates
@@ -69,13 +70,12 @@ def _document(states: HiddenStates, model: dict[str, object]) -> dict[str, objec
 
 def _print(states: HiddenStates, unit: str) -> None:
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(soft_wrap=True)
+    out = console()
     layers, units, size = states.hidden_states.shape
-    console.print(f"{layers} layers × {units} {unit}s × {size} dimensions", highlight=False)
+    out.print(f"{layers} layers × {units} {unit}s × {size} dimensions")
     table = Table(box=None, pad_edge=False)
     for name, justify in (("layer", "right"), (unit, "left"), ("characters", "right"), ("norm", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -93,4 +93,4 @@ def _print(states: HiddenStates, unit: str) -> None:
                     Text(shown),
                     end_section=row == units - 1,
                 )
-    console.print(table)
+    out.print(table)

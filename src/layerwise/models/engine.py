@@ -100,7 +100,11 @@ class Engine:
 
         # A model without a final norm need not run past block N, but it has nothing left to do there.
         watching = any(isinstance(layer, int) for layer in wanted)
-        with self._lock, torch.inference_mode(), reading(self.anatomy, highest, take) if watching else nullcontext():
+        with (
+            self._lock,
+            torch.inference_mode(),
+            reading(self.anatomy, highest, take) if watching else nullcontext(),
+        ):
             output = self.model(**inputs)
             if final:
                 take("final", output[0])
@@ -123,7 +127,8 @@ class Engine:
                 self.use(attention)
         weights = getattr(output, "attentions", None) or ()
         size = len(sequence)
-        if len(weights) != self.anatomy.num_hidden_layers or weights[0].shape[-2:] != (size, size):
+        square = all(weight.shape[-2:] == (size, size) for weight in weights)
+        if len(weights) != self.anatomy.num_hidden_layers or not square:
             raise UsageError(
                 f"{type(self.model).__name__} gives no attention weights of the form (heads, seq, seq) for each block."
             )

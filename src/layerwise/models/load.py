@@ -51,7 +51,7 @@ def load(files: ModelFiles) -> LoadedModel:
             f"{files.name!r} is an encoder-decoder ({config.model_type}); layerwise takes encoders of the BERT family."
         )
     stored = str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
-    with _quiet(), _in_words(files, "its weights cannot be loaded"):
+    with quiet(), _in_words(files, "its weights cannot be loaded"):
         model, info = AutoModel.from_pretrained(
             files.folder,
             config=config,
@@ -78,7 +78,7 @@ def _config(files: ModelFiles) -> Any:
 
 
 def _tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
-    with _quiet(), _in_words(files, "its tokenizer cannot be loaded"):
+    with quiet(), _in_words(files, "its tokenizer cannot be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(
             files.folder, trust_remote_code=False, local_files_only=True, use_fast=True
         )
@@ -105,7 +105,7 @@ def _in_words(files: ModelFiles, what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' loading reports off stderr: the doctor's list says the same."""
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.CRITICAL)

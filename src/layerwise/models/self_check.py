@@ -31,16 +31,28 @@ class SelfCheck:
     Attributes:
         attention: the implementation chosen, `"layerwise_packed"`, `"sdpa"` or `"eager"`.
         errors: worst relative difference by implementation tried, None where it did not run.
-        note: one sentence on why the model does not run packed; empty if it does.
+        reason: why the model does not run packed; empty if it does.
     """
 
     attention: str
     errors: dict[str, float | None]
-    note: str = ""
+    reason: str = ""
 
     @property
     def packed(self) -> bool:
         return self.attention == PACKED
+
+    @property
+    def error(self) -> float:
+        """Worst relative difference to transformers, over all layers, of the way chosen."""
+        error = self.errors[self.attention]
+        assert error is not None
+        return error
+
+    @property
+    def note(self) -> str:
+        """One sentence for people if the model runs padded; else empty."""
+        return f"the model runs padded: {self.reason}." if self.reason else ""
 
 
 def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
@@ -61,7 +73,7 @@ def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
         engine = Engine(model, anatomy, attention, has_final)
         errors[attention] = error = _worst(engine, probe, expected)
         if error is not None and error <= TOLERANCE:
-            return engine, SelfCheck(attention, errors, _note(model, mode, errors))
+            return engine, SelfCheck(attention, errors, _reason(mode, errors))
     raise ModelError(
         f"the layers of {type(model).__name__} cannot be read reliably: they differ from transformers' own "
         f"hidden states by {', '.join(f'{error} ({name})' for name, error in errors.items())}; "
@@ -80,16 +92,16 @@ def _candidates(model: Any, mode: str) -> list[str]:
     ]
 
 
-def _note(model: Any, mode: str, errors: dict[str, float | None]) -> str:
+def _reason(mode: str, errors: dict[str, float | None]) -> str:
+    """Why the model does not run packed; empty if it does."""
     if mode == "padded":
-        return "padded, as asked."
+        return "asked for"
     if PACKED not in errors:
-        return f"{type(model).__name__} does not use transformers' attention interface: it runs padded."
+        return "it does not use transformers' attention interface"
     error = errors[PACKED]
-    if error is not None and error <= TOLERANCE:
-        return ""
-    found = "it cannot run packed" if error is None else f"packed differs from padded by {error:.1e}"
-    return f"the self-check of {type(model).__name__} failed ({found}): it runs padded."
+    if error is None:
+        return "it cannot run packed"
+    return "" if error <= TOLERANCE else f"packed, it differs by {error:.1e}"
 
 
 def _probe(model: Any) -> list[TokenSequence]:

@@ -13,6 +13,9 @@ from layerwise.errors import SourceError
 BLOCK = 1 << 16
 """Bytes read at once: small, so that progress moves in small steps on a slow model."""
 
+COMPRESSED_BLOCK = 1 << 13
+"""The same for compressed bytes, which hold several times as much text."""
+
 MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
 """The first bytes of compressed data."""
 
@@ -29,6 +32,7 @@ class CountedBytes(io.RawIOBase):
     def __init__(self, raw: BinaryIO) -> None:
         self.raw = raw
         self.count = 0
+        self.limit: int | None = None  # most bytes of one read
         self._head = b""
 
     def readable(self) -> bool:
@@ -41,6 +45,7 @@ class CountedBytes(io.RawIOBase):
         return self._head[:size]
 
     def read(self, size: int = -1, /) -> bytes:
+        size = min(size, self.limit) if self.limit and size > 0 else size
         cut = len(self._head) if size < 0 else size
         block, self._head = self._head[:cut], self._head[cut:]
         if size < 0 or len(block) < size:
@@ -133,6 +138,8 @@ class Stream:
 
 
 def _decompressed(raw: CountedBytes, compression: str | None) -> Readable:
+    if compression is not None:
+        raw.limit = COMPRESSED_BLOCK
     if compression == "gz":
         return gzip.GzipFile(fileobj=cast("BinaryIO", raw))
     if compression == "zst" and raw.head(1):
