@@ -133,6 +133,7 @@ def test_first_word_may_be_a_hash_sign(write: Write) -> None:
         (SPANISH.strip() + "\n" + SPANISH, "columns|numbered"),
         (SPANISH.replace("3-4", "3-2"), "'3-2'"),
         (SPANISH.replace("3-4", "2-4"), "'2-4'"),
+        (SPANISH.replace("3-4", "3-6"), "ends with word 5, inside a multiword token that goes to 6"),
         ("# only = comments\n\n", "is empty"),
         ("1\t_\t_\t_\t_\t_\t0\t_\t_\t_\n2\t_\t_\t_\t_\t_\t1\t_\t_\t_\n", "published without its text"),
     ],

@@ -139,6 +139,11 @@ def test_latin1_is_found_by_line(write: Write) -> None:
         read(write("a.csv", b"text\ncaf\xe9\n"))
 
 
+def test_half_a_surrogate_pair_in_words(write: Write) -> None:
+    with pytest.raises(SourceError, match=r"line 2, column 'w': the words .* half of a surrogate pair"):
+        read(write("a.tsv", 'w\n["\\ud800"]\n'), words_column="w")
+
+
 def test_json_words_with_spans_out_of_range(write: Write) -> None:
     row = json.dumps([[0, 99]])
     with pytest.raises(SourceError, match=r"line 2, column 'words': word 1 is the span \[0, 99\]"):

@@ -77,14 +77,23 @@ def read_sentences(stream: Stream) -> Iterator[Sentence]:
             sentence = sentence or Sentence(number)
             _read_line(sentence, line, place(stream.name, number))
         elif sentence is not None and sentence.words:
-            yield sentence
+            yield _finished(sentence, stream.name)
             sentence = None
     if sentence is not None and sentence.words:
-        yield sentence
+        yield _finished(sentence, stream.name)
+
+
+def _finished(sentence: Sentence, name: str) -> Sentence:
+    if len(sentence.words) < sentence.until:
+        raise SourceError(
+            f"{place(name, sentence.first_line)}: the sentence ends with word {len(sentence.words)}, "
+            f"inside a multiword token that goes to {sentence.until}: correct the range or add the words."
+        )
+    return sentence
 
 
 def _read_line(sentence: Sentence, line: str, where: str) -> None:
-    if line.startswith("#") and not sentence.words and "\t" not in line:
+    if line.startswith("#"):
         key, _, value = line[1:].partition("=")
         sentence.comments[key.strip()] = value.strip()
         return

@@ -41,7 +41,8 @@ def fingerprint_of(locations: Sequence[Location], options: SourceOptions) -> dic
     sizes = [location.size for location in files]
     known = [size for size in sizes if size is not None]
     total = sum(known) if len(known) == len(files) else None
-    names = [location.name for location in files]
+    # A name that is not UTF-8 has lone surrogates in Python, which JSON in UTF-8 cannot hold.
+    names = [location.name.encode("utf-8", "backslashreplace").decode() for location in files]
     return {
         "files": len(files),
         "names": names if len(names) <= NAMES else [*names[:NAMES], "…"],

@@ -43,6 +43,8 @@ def _parse(line: str, where: str) -> dict[str, Any]:
         hint = (
             " (a JSON array over several lines? turn it into JSON lines with: jq -c '.[]')"
             if line.lstrip().startswith("[")
+            else " (it begins with '{'; save it as .txt if it is plain text)"
+            if where.startswith("stdin")
             else ""
         )
         raise SourceError(

@@ -22,26 +22,30 @@ def find_local(given: str) -> list[Found]:
         SourceError: there is no such file, a folder or glob has none, or it may not be read.
     """
     path = Path(given).expanduser()
-    if path.is_dir():
-        return _in_folder(path, given)
-    if path.exists():  # before globs: brackets may stand in a file's name
-        return [(str(path), path.name)]
-    if glob.has_magic(given):
-        return _matching(str(path), given)
-    raise _missing(path, given)
+    try:
+        if path.is_dir():
+            return _in_folder(path, given)
+        if path.is_file():  # before globs: brackets may stand in a file's name
+            return [(str(path), path.name)]
+        if path.exists():
+            raise SourceError(
+                f"{given} is a pipe or device: pipe it in as '-' (a text or a JSON object a line)."
+            )
+        if glob.has_magic(given):
+            return _matching(str(path), given)
+        raise _missing(path, given)
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename or given} cannot be read ({error.strerror}): check its name and permissions."
+        ) from error
 
 
 def _in_folder(folder: Path, given: str) -> list[Found]:
     files = []
-    try:
-        for parent, folders, names in os.walk(folder, onerror=_raise):
-            # Hidden ones are made by programs (.ipynb_checkpoints, ._notes.txt), not by the user.
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            files += [Path(parent, name) for name in names if not name.startswith(".") and is_known(name)]
-    except OSError as error:
-        raise SourceError(
-            f"the folder {error.filename or given} cannot be read ({error.strerror}): check its permissions."
-        ) from error
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        # Hidden ones are made by programs (.ipynb_checkpoints, ._notes.txt), not by the user.
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if not name.startswith(".") and is_known(name)]
     if not files:
         raise SourceError(
             f"the folder {given} has no file to read: expected endings are {', '.join(READERS)}."
@@ -76,12 +80,7 @@ def _missing(path: Path, given: str) -> SourceError:
         return SourceError(
             f"{given} does not exist: its folder {folder} is not there either, only {there} is."
         )
-    try:
-        names = sorted(item.name for item in folder.iterdir() if item.is_dir() or is_known(item.name))
-    except OSError as error:
-        return SourceError(
-            f"{given} cannot be looked for in {folder} ({error.strerror}): check its permissions."
-        )
+    names = sorted(item.name for item in folder.iterdir() if item.is_dir() or is_known(item.name))
     near = difflib.get_close_matches(path.name, names, n=3) or names[:3]
     hint = f"did you mean {' or '.join(near)}?" if near else "there is nothing to read there."
     return SourceError(f"{given} does not exist in {folder.absolute()}: {hint}")

@@ -103,6 +103,8 @@ def _filesystem(url: str) -> tuple[Any, str]:
             f"{public(url)} cannot be opened ({error}): expected a path, or a URL that fsspec knows, "
             "as s3://, gs://, https://, hf://, file://."
         ) from error
+    except Exception as error:
+        raise _unreachable(url, error) from error
     return system, str(path)
 
 
@@ -113,8 +115,13 @@ def _reach(url: str, action: Callable[[], T]) -> T:
         raise
     except FileNotFoundError as error:
         raise SourceError(f"{public(url)} does not exist: check the address.") from error
-    except Exception as error:  # every backend has its own kinds: botocore, gcsfs, aiohttp …
-        raise SourceError(
-            f"{public(url)} cannot be reached ({type(error).__name__}: {error}): "
-            "check the address, the connection and your credentials."
-        ) from error
+    except Exception as error:
+        raise _unreachable(url, error) from error
+
+
+def _unreachable(url: str, error: Exception) -> SourceError:
+    """For errors of any kind: every backend has its own (botocore, gcsfs, aiohttp …)."""
+    return SourceError(
+        f"{public(url)} cannot be reached ({type(error).__name__}: {error}): "
+        "check the address, the connection and your credentials."
+    )

@@ -54,6 +54,10 @@ def parse_words(value: str) -> list[Any]:
         except ValueError:
             parsed = None
         if isinstance(parsed, list):
+            if not _is_unicode(parsed):
+                raise UsageError(
+                    f"the words {_shown(value)} have half of a surrogate pair: remove the escape."
+                )
             return parsed
         if value.startswith(("['", "[(")):
             raise UsageError(
@@ -107,6 +111,14 @@ def _checked(text: str, spans: Sequence[tuple[int, int]]) -> Spans:
             )
         last = start, end
     return tuple(spans)
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(value: Any) -> str:
