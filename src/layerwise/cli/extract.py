@@ -31,7 +31,7 @@ def command(
     words: options.WordsOption = "tokenizer",
     words_column: Annotated[
         str | None,
-        typer.Option(help="Column with a list of words, or of [start, end] spans; implies --words given."),
+        typer.Option(help="Column with a list of words, or of \\[start, end] spans; implies --words given."),
     ] = None,
     pooling: options.PoolingOption = None,
     mix: options.MixOption = "none",
@@ -113,10 +113,14 @@ def _line(summary: ExtractSummary) -> str:
         if summary.truncated_texts
         else "none cut"
     )
-    missing = f", {summary.not_embedded:,} not embedded" if summary.not_embedded else ""
-    resumed = f"; went on after {summary.resumed_from:,} texts" if summary.resumed_from else ""
+    missing = f" ({summary.not_embedded:,} not embedded)" if summary.not_embedded else ""
+    speed = f"{summary.seconds:.1f} s, {summary.tokens_per_second:,.0f} tokens/s {summary.engine}"
+    if summary.resumed_from == summary.texts:
+        speed = "complete already, nothing was left to do"
+    elif summary.resumed_from:
+        speed += f", went on after {summary.resumed_from:,} texts"
     return (
         f"{summary.path}: {summary.texts:,} texts, {summary.tokens:,} tokens ({lengths}); "
         f"{summary.rows:,} {summary.unit} rows{missing} × {len(summary.layers)} layers, {size(summary.bytes)}; "
-        f"{summary.seconds:.1f} s, {summary.tokens_per_second:,.0f} tokens/s {summary.engine}{resumed}"
+        f"{speed}"
     )

@@ -31,7 +31,7 @@ PoolingOption = Annotated[
 MixOption = Annotated[str, typer.Option(help="Layers to one vector: none, mean, sum, concat, scalar.")]
 MixWeightsOption = Annotated[
     str | None,
-    typer.Option(help='For --mix scalar: a JSON file {"weights": [one a layer], "gamma": number}.'),
+    typer.Option(help='For --mix scalar: a JSON file {"weights": \\[one a layer], "gamma": number}.'),
 ]
 DtypeOption = Annotated[str, typer.Option(help="Precision of the forward pass: float32, bfloat16, float16.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]

@@ -21,6 +21,7 @@ from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_ch
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine
 from layerwise.models.tokenization import EncodedText, Tokenization
+from layerwise.text.words import word_spans
 from layerwise.types import HiddenStates, Layer, LayerSelection, TextLike, TextRecord, TextsLike, Unit
 from layerwise.version import __version__
 
@@ -285,7 +286,9 @@ def as_record(text: TextLike) -> TextRecord:
     if isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) for part in text):
         return TextRecord(*text)
     if isinstance(text, Mapping) and isinstance(text.get("text"), str):
-        return TextRecord(text["text"], text.get("text_pair"))
+        words = text.get("words")
+        spans = None if words is None else word_spans(text["text"], words)
+        return TextRecord(text["text"], text.get("text_pair"), spans)
     raise UsageError(
         f"a text was given as {type(text).__name__} ({str(text)[:60]!r}): expected a string, a (text, text_pair) "
         "tuple of strings, a dict with 'text', or a TextRecord."
@@ -296,8 +299,6 @@ def _records(texts: TextsLike, words: Sequence[Any] | None) -> Iterator[TextReco
     if words is None:
         yield from map(as_record, texts)
         return
-    from layerwise.text.words import word_spans
-
     remaining = iter(words)
     for number, text in enumerate(texts):
         record = as_record(text)

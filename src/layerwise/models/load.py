@@ -96,7 +96,7 @@ def _in_words(files: ModelFiles, what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # foreign code on foreign files: any error there is the model's
-        said = " ".join(str(error).split())
+        said = " ".join(str(error).split()) or type(error).__name__
         if "trust_remote_code" in said or "custom code" in said:
             said = "it needs Python code from its repository, and layerwise never runs such code"
         raise ModelError(

@@ -55,7 +55,7 @@ class Request:
         choose("words", words, WORDS)
         choose("mix", mix, MIXES)
         choose("long-text", long_text, LONG_TEXT)
-        pooling = choose(f"pooling for unit {unit!r}", pooling or POOLINGS[unit][0], POOLINGS[unit])
+        pooling = choose(f"pooling of {unit} units", pooling or POOLINGS[unit][0], POOLINGS[unit])
         if (mix == "scalar") != (mix_weights is not None):
             raise UsageError(
                 "the mix 'scalar' needs learned weights (one a layer, and gamma), and only it takes them: "
