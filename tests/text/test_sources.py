@@ -135,6 +135,15 @@ def test_compressed(write: Write, pack: object) -> None:
     assert texts(write(f"a.csv.{ending}", pack(b"text,n\nx,1\n"))) == ["x"]
 
 
+def test_padding_of_compressed_files_is_skipped(write: Write) -> None:
+    skippable = bytes.fromhex("502a4d18 05000000") + b"hello"  # as parallel zstd programs write it
+    assert texts(write("a.txt.zst", skippable + zst(b"a\n") + zst(b"") + zst(b"b\n") + skippable)) == [
+        "a",
+        "b",
+    ]
+    assert texts(write("a.txt.gz", gzip.compress(b"a\n") + bytes(512))) == ["a"]
+
+
 def test_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin(monkeypatch, b"one\n\ntwo")
     sources = Sources("-")
