@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from layerwise.errors import InterruptedRunError, SourceError, UsageError, choose
+from layerwise.errors import InterruptedRunError, LayerwiseError, UsageError, choose
 from layerwise.models.encoder import Encoder
 from layerwise.models.pipeline import EncodedChunk
 from layerwise.models.request import Request
@@ -157,6 +157,7 @@ def extract(
         stride=stride,
         long_text=long_text,
     )
+    encoder.tokenization(request)  # refuses a window without room for a token before there is a store
     paths = [source] if isinstance(source, str | Path) else list(source)
     options = SourceOptions(text_column, pair_column, id_column, words_column, tuple(keep))
     sources = Sources(paths, options)
@@ -221,12 +222,13 @@ class _Run:
                 if pending is not None:
                     pending.result()
             except KeyboardInterrupt:
-                self._stop(pending)
-            except SourceError:
-                # What was read before the fault is good: keep it.
-                if pending is not None:
-                    pending.result()
-                self.writer.commit()
+                self._keep(pending)
+                raise InterruptedRunError(
+                    f"interrupted: {self.writer.committed_texts:,} texts are committed in {self.writer.path}; "
+                    "run the same command again to go on from there."
+                ) from None
+            except LayerwiseError:
+                self._keep(pending)
                 raise
             self.writer.finish()
         return self._summary()
@@ -237,14 +239,13 @@ class _Run:
             self.writer.commit()
             self.committed = time.monotonic()
 
-    def _stop(self, pending: Future[None] | None) -> None:
-        if pending is not None:
-            pending.result()
-        self.writer.commit()
-        raise InterruptedRunError(
-            f"interrupted: {self.writer.committed_texts:,} texts are committed in {self.writer.path}; "
-            "run the same command again to go on from there."
-        )
+    def _keep(self, pending: Future[None] | None) -> None:
+        """Commit whatever is whole; a fault in that must not hide the one that ended the run."""
+        with suppress(LayerwiseError):
+            if pending is not None:
+                pending.result()
+        with suppress(LayerwiseError):
+            self.writer.commit()
 
     def _report(self) -> None:
         if self.report is None:

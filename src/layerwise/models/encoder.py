@@ -64,10 +64,10 @@ class Encoder:
         self.hidden_size = engine.hidden_size
         self.max_length = self._longest_window()
         cuda = engine.device.type == "cuda"
-        tokens = batch_tokens or (32_768 if cuda else 2_048)
+        tokens = (32_768 if cuda else 2_048) if batch_tokens is None else batch_tokens
         if tokens < 1:
             raise UsageError(f"batch_tokens is {tokens}: expected at least 1.")
-        self.sizes = Sizes(tokens, max(tokens, 524_288 if cuda else 16_384))
+        self.sizes = Sizes(tokens, tokens * (16 if cuda else 8))
 
     @classmethod
     def from_pretrained(
@@ -253,6 +253,7 @@ class Encoder:
             "engine": "packed" if self.engine.packed else "padded",
             "attention": self.engine.attention,
             "device": self.engine.device.type,
+            "batch_tokens": self.sizes.batch_tokens,
             "versions": {
                 "layerwise": __version__,
                 "python": platform.python_version(),

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from layerwise.errors import SourceError
 from layerwise.models.collector import Collector
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.request import Request
@@ -98,12 +99,17 @@ def _tokenise(
 def _pieces(records: Iterable[TextRecord]) -> Iterator[list[TextRecord]]:
     piece: list[TextRecord] = []
     characters = 0
-    for record in records:
-        piece.append(record)
-        characters += len(record.text) + len(record.text_pair or "")
-        if len(piece) == PIECE_TEXTS or characters >= PIECE_CHARACTERS:
+    try:
+        for record in records:
+            piece.append(record)
+            characters += len(record.text) + len(record.text_pair or "")
+            if len(piece) == PIECE_TEXTS or characters >= PIECE_CHARACTERS:
+                yield piece
+                piece, characters = [], 0
+    except SourceError:
+        if piece:  # a fault in the source does not lose what was read before it
             yield piece
-            piece, characters = [], 0
+        raise
     if piece:
         yield piece
 
@@ -115,17 +121,22 @@ def _chunks(
     records: list[TextRecord] = []
     encoded: list[EncodedText] = []
     tokens = rows = 0
-    for record, text in texts:
-        new_tokens = sum(len(sequence) for sequence in text.sequences)
-        new_rows = {"text": 1, "word": len(text.word_start), "token": len(text.start)}[request.unit]
-        full = tokens + new_tokens > chunk_tokens or (rows + new_rows) * row_bytes > CHUNK_BYTES
-        if full and encoded:
+    try:
+        for record, text in texts:
+            new_tokens = sum(len(sequence) for sequence in text.sequences)
+            new_rows = {"text": 1, "word": len(text.word_start), "token": len(text.start)}[request.unit]
+            full = tokens + new_tokens > chunk_tokens or (rows + new_rows) * row_bytes > CHUNK_BYTES
+            if full and encoded:
+                yield records, encoded
+                records, encoded, tokens, rows = [], [], 0, 0
+            records.append(record)
+            encoded.append(text)
+            tokens += new_tokens
+            rows += new_rows
+    except SourceError:
+        if encoded:
             yield records, encoded
-            records, encoded, tokens, rows = [], [], 0, 0
-        records.append(record)
-        encoded.append(text)
-        tokens += new_tokens
-        rows += new_rows
+        raise
     if encoded:
         yield records, encoded
 

@@ -1,0 +1,137 @@
+"""Killed, interrupted, resumed: the store opens, holds whole texts, and ends with the same rows."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import layerwise
+from layerwise.store.verify import check
+from tests.e2e.command_line import run
+
+TEXTS = Path("examples/prose_en.txt").resolve()
+
+# Small chunks and a commit after each, so that a run of seconds has many moments to die at.
+SMALL_COMMITS = """
+import sys
+from layerwise.store import writer
+writer.COMMIT_BYTES = 1
+print("ready", flush=True)
+from layerwise.cli import main
+sys.argv = ["layerwise", *sys.argv[1:]]
+main()
+"""
+OPTIONS = ["--unit", "word", "--batch-tokens", "32"]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "texts.txt"
+    lines = TEXTS.read_text("utf-8").splitlines()
+    path.write_text("\n".join([*lines, "", *lines]) + "\n", "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(source: Path) -> Path:
+    out = source.with_name("undisturbed.lance")
+    subprocess.run([sys.executable, "-c", SMALL_COMMITS, *arguments(source, out)], check=True, capture_output=True)
+    return out
+
+
+def arguments(source: Path, out: Path) -> list[str]:
+    return ["extract", str(source), "-o", str(out), *OPTIONS]
+
+
+def start(source: Path, out: Path) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SMALL_COMMITS, *arguments(source, out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    return process
+
+
+def wait_for_commits(process: subprocess.Popen[bytes], out: Path, commits: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(list((out / "_versions").glob("*.manifest"))) > commits:
+            return
+        time.sleep(0.005)
+
+
+def assert_same_rows(out: Path, expected: Path) -> None:
+    found, wanted = layerwise.open(out), layerwise.open(expected)
+    assert found.units().equals(wanted.units())
+    for layer in wanted.layers:
+        assert np.array_equal(found.layer(layer).numpy(), wanted.layer(layer).numpy()), "bit for bit"
+    assert np.array_equal(found.ledger().num_units, wanted.ledger().num_units)
+
+
+def assert_whole_texts_only(out: Path) -> int:
+    store = layerwise.open(out)
+    check(store)
+    texts, units = np.unique(store.units().column("text_id").to_numpy(), return_counts=True)
+    ledger = store.ledger().num_units
+    assert np.array_equal(ledger[ledger > 0], units) and (len(texts) == 0 or texts.max() < len(ledger))
+    return len(ledger)
+
+
+def kill_and_complete(source: Path, out: Path, undisturbed: Path, commits: int, delay: float) -> None:
+    process = start(source, out)
+    wait_for_commits(process, out, commits)
+    time.sleep(delay)
+    process.kill()
+    process.wait()
+    if (out / "_versions").is_dir() and list((out / "_versions").glob("*.manifest")):
+        assert_whole_texts_only(out)
+    outcome = run(" ".join(arguments(source, out)))
+    assert outcome.status == 0, outcome
+    assert_same_rows(out, undisturbed)
+
+
+@pytest.mark.parametrize("commits", [0, 3])
+def test_kill_9(source: Path, undisturbed: Path, tmp_path: Path, commits: int) -> None:
+    kill_and_complete(source, tmp_path / "out.lance", undisturbed, commits, random.Random(commits).random() / 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(50))
+def test_fifty_times_kill_9(source: Path, undisturbed: Path, tmp_path: Path, seed: int) -> None:
+    generator = random.Random(seed)
+    commits = generator.randrange(-1, 20)
+    kill_and_complete(source, tmp_path / "out.lance", undisturbed, commits, generator.random() / 10)
+
+
+def test_ctrl_c_commits_and_says_how_to_go_on(source: Path, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.lance"
+    process = start(source, out)
+    wait_for_commits(process, out, 2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    message = errors.decode().strip().splitlines()[-1]
+    assert process.returncode == 1, message
+    texts = assert_whole_texts_only(out)
+    assert f"interrupted: {texts:,} texts are committed" in message and "again" in message
+    assert 0 < texts < len(layerwise.open(undisturbed).ledger())
+    assert run(" ".join(arguments(source, out))).status == 0
+    assert_same_rows(out, undisturbed)
+
+
+def test_a_limit_can_be_raised(source: Path, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.lance"
+    command = " ".join(arguments(source, out))
+    assert run(f"{command} --limit 10").status == 0
+    assert layerwise.open(out).num_texts == 10
+    assert run(command).status == 0
+    found, wanted = layerwise.open(out), layerwise.open(undisturbed)
+    assert found.units().equals(wanted.units())
+    # The first ten texts shared a batch with fewer others: the same up to rounding.
+    assert np.abs(found.layer(6).numpy() - wanted.layer(6).numpy()).max() < 1e-5
