@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from layerwise.models.engine import Engine, TokenSequence
-from layerwise.models.self_check import build_engine
 from layerwise.models.families import FAMILIES, tiny_model
+from layerwise.models.self_check import build_engine
 from tests.parity.families import FINAL, PACKED
 
 LENGTHS = (3, 17, 9, 40, 9, 1, 26, 40)

@@ -19,7 +19,7 @@ from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
 from layerwise.models.locate import EMBEDDED, ModelFiles, locate
 from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_chunks
 from layerwise.models.request import Request
-from layerwise.models.self_check import SelfCheck, build_engine
+from layerwise.models.self_check import SelfCheck, build_engine, confirm
 from layerwise.models.tokenization import EncodedText, Tokenization
 from layerwise.text.words import word_spans
 from layerwise.types import HiddenStates, Layer, LayerSelection, TextLike, TextRecord, TextsLike, Unit
@@ -103,6 +103,8 @@ class Encoder:
         loaded = load(files)
         checked, self_check = build_engine(loaded.model, engine)
         loaded.model.to(torch_device, torch_dtype)
+        if (torch_device.type, torch_dtype) != ("cpu", torch.float32):
+            self_check = confirm(checked, self_check)
         return cls(files, loaded, checked, self_check, dtype, batch_tokens)
 
     def encode(

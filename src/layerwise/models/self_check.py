@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from layerwise.errors import ModelError
 from layerwise.models.anatomy import Anatomy, dissect, reading
@@ -22,6 +23,9 @@ from layerwise.types import Layer
 
 TOLERANCE = 2e-5
 """Worst allowed difference, relative to the layer's largest value (at least 1), in float32."""
+
+CONFIRMED_COSINE = 0.99
+"""Least cosine of packed to padded in the precision of the run; leaking attention is far below."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,36 @@ def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
         f"hidden states by {', '.join(f'{error} ({name})' for name, error in errors.items())}; "
         "please report the architecture."
     )
+
+
+def confirm(engine: Engine, check: SelfCheck) -> SelfCheck:
+    """Check again where the model now is, in the precision it now has.
+
+    On CUDA in 16 bits packed attention is another kernel than the one checked in float32. Packed
+    and padded must give nearly the same direction for every token at every layer; otherwise the
+    engine is switched to padded.
+    """
+    if not engine.packed:
+        return check
+    probe = _probe(engine.model)
+    layers: list[Layer] = [*range(engine.anatomy.num_hidden_layers + 1)]
+    packed = _read(engine, probe, layers)
+    padded_attention = "sdpa" if getattr(engine.model, "_supports_sdpa", False) else "eager"
+    engine.use(padded_attention)
+    padded = _read(engine, probe, layers)
+    assert padded is not None
+    cosine = None if packed is None else min(_cosine(packed[layer], padded[layer]) for layer in layers)
+    if cosine is not None and cosine >= CONFIRMED_COSINE:
+        engine.use(PACKED)
+        return check
+    where = f"on {engine.device.type} in {str(engine.model.dtype).removeprefix('torch.')}"
+    found = "it cannot run packed" if cosine is None else f"packed, its cosine to padded is {cosine:.3f}"
+    errors = {PACKED: None, padded_attention: check.error}
+    return SelfCheck(padded_attention, errors, f"{where} {found}")
+
+
+def _cosine(found: Tensor, expected: Tensor) -> float:
+    return float(cosine_similarity(found.float(), expected.float(), dim=-1).min())
 
 
 def _candidates(model: Any, mode: str) -> list[str]:
@@ -154,15 +188,21 @@ def _reference(model: Any, anatomy: Anatomy, probe: list[TokenSequence]) -> tupl
 
 
 def _worst(engine: Engine, probe: list[TokenSequence], expected: dict[Layer, Tensor]) -> float | None:
+    found = _read(engine, probe, list(expected))
+    if found is None:
+        return None
+    return max(_difference(found[layer], expected[layer]) for layer in expected)
+
+
+def _read(engine: Engine, probe: list[TokenSequence], layers: list[Layer]) -> dict[Layer, Tensor] | None:
+    """Every layer of the probe, or None if the model cannot run this way."""
     found: dict[Layer, Tensor] = {}
     try:
-        engine.run(probe, list(expected), lambda layer, hidden: found.update({layer: hidden.clone()}))
+        engine.run(probe, layers, lambda layer, hidden: found.update({layer: hidden.clone()}))
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError):
         # Foreign code given an input it does not foresee may fail in any of these ways.
         return None
-    if found.keys() != expected.keys():
-        return None
-    return max(_difference(found[layer], expected[layer]) for layer in expected)
+    return found if found.keys() == set(layers) else None
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:
