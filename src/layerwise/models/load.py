@@ -87,6 +87,12 @@ def _tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
             f"the tokenizer of {files.name!r} ({type(tokenizer).__name__}) is not a fast one, so characters cannot "
             "be aligned to tokens; a tokenizer.json is needed."
         )
+    # Without tokenizer files transformers makes an empty tokenizer instead of failing.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise ModelError(
+            f"the model {files.name!r} in {files.folder} has no tokenizer vocabulary: expected tokenizer.json (or the "
+            "vocabulary files of its tokenizer) beside config.json."
+        )
     return tokenizer  # type: ignore[no-any-return, return-value, unused-ignore]
 
 
