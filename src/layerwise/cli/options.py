@@ -19,16 +19,18 @@ LayersOption = Annotated[
         "--layers", "-l", help="'all', or numbers and slices over 0..N: '0,6,-1', '-4:', '::2', 'final'."
     ),
 ]
-UnitOption = Annotated[str, typer.Option("--unit", "-u", help="One row a: text, word, token.")]
+UnitOption = Annotated[str, typer.Option("--unit", "-u", help="What one row stands for: text, word, token.")]
 WordsOption = Annotated[str, typer.Option(help="What a word is: tokenizer, whitespace, unicode, given.")]
 PoolingOption = Annotated[
     str | None,
     typer.Option(
-        help="Tokens to a unit. Words: mean, first, last, max; texts: mean, max, cls, last_token.",
+        help="How tokens become a unit. Words: mean, first, last, max; texts: mean, max, cls, last_token.",
         show_default="mean",
     ),
 ]
-MixOption = Annotated[str, typer.Option(help="Layers to one vector: none, mean, sum, concat, scalar.")]
+MixOption = Annotated[
+    str, typer.Option(help="How layers become one vector: none, mean, sum, concat, scalar.")
+]
 MixWeightsOption = Annotated[
     str | None,
     typer.Option(help='For --mix scalar: a JSON file {"weights": \\[one a layer], "gamma": number}.'),
@@ -75,5 +77,6 @@ def mix_weights(path: str | None) -> tuple[list[float], float] | None:
         return [float(weight) for weight in given["weights"]], float(given["gamma"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f'the mix weights in {path} cannot be read ({error}): expected JSON like {{"weights": [0.1, 0.2], "gamma": 1.0}}.'
+            f"the mix weights in {path} cannot be read ({error}): expected JSON like "
+            '{"weights": [0.1, 0.2], "gamma": 1.0}.'
         ) from error

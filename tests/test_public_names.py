@@ -1,0 +1,85 @@
+"""The public surface is a test: what is in `layerwise.__all__` is there, stays there, and costs nothing to import."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import layerwise
+
+PUBLIC = [
+    "Encoder",
+    "HiddenStates",
+    "LayerSelection",
+    "LayerwiseError",
+    "Store",
+    "TextRecord",
+    "Unit",
+    "UsageError",
+    "__version__",
+    "extract",
+    "open",
+]
+HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "lance", "fsspec", "typer", "rich")
+
+
+def test_the_public_names_are_these() -> None:
+    """A name that is added or removed here is a change for the CHANGELOG."""
+    assert layerwise.__all__ == PUBLIC
+    assert layerwise.__all__ == sorted(layerwise.__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_name_is_there(name: str) -> None:
+    assert getattr(layerwise, name) is not None
+    assert name in dir(layerwise)
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name != "__version__"])
+def test_each_name_is_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(layerwise, name))
+
+
+def test_star_import_brings_exactly_these() -> None:
+    names: dict[str, object] = {}
+    exec("from layerwise import *", names)
+    assert sorted(names.keys() - {"__builtins__"}) == PUBLIC
+
+
+def test_what_type_checkers_see_is_what_is_there() -> None:
+    """The imports under TYPE_CHECKING name the same objects as the lazy ones."""
+    tree = ast.parse(Path(layerwise.__file__).read_text(encoding="utf-8"))
+    guarded = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname or alias.name: (statement.module, alias.name)
+        for statement in guarded.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    assert seen == layerwise._HOME
+    assert sorted([*seen, "__version__"]) == PUBLIC
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        layerwise.nonsense  # noqa: B018
+
+
+def test_import_is_light() -> None:
+    code = f"import sys, layerwise; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
+
+
+def test_errors_and_types_need_no_torch() -> None:
+    code = (
+        "import sys, layerwise; layerwise.UsageError, layerwise.Unit, layerwise.LayerSelection; "
+        "print(*{'torch', 'transformers', 'lance'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
