@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,77 +18,15 @@ from layerwise.errors import InterruptedRunError, LayerwiseError, UsageError, ch
 from layerwise.models.encoder import Encoder
 from layerwise.models.pipeline import EncodedChunk
 from layerwise.models.request import Request
+from layerwise.reports import ExtractSummary, Progress
 from layerwise.store.writer import StoreWriter
 from layerwise.text.sources import SourceOptions, Sources
-from layerwise.types import Chunk
+from layerwise.types import Chunk, TextRecord
 
 COMMIT_SECONDS = 30.0
 """About the most work that is lost when a run is killed."""
 
 STORE_DTYPES = ("float32", "float16")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        texts, tokens: encoded so far in this run, special tokens included.
-        seconds: since the run began to encode.
-        share: of the source that has been read, 0 to 1; None where its size is unknown.
-        layers: number of layers extracted.
-        bytes_written: to the store, by this run.
-        resumed_from: texts that an earlier run had committed.
-    """
-
-    texts: int
-    tokens: int
-    seconds: float
-    share: float | None
-    layers: int
-    bytes_written: int
-    resumed_from: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractSummary:
-    """What a finished run left, earlier parts of it included.
-
-    Attributes:
-        path: the store.
-        texts, rows, tokens: in the store; special tokens are not counted.
-        not_embedded: rows whose unit got no token.
-        windowed_texts: texts longer than one window.
-        truncated_texts, truncated_tokens: what was cut off (0 unless `long_text="truncate"`).
-        layers: names of the layers, in order.
-        unit: what a row is.
-        bytes: size of the store on disk.
-        seconds, tokens_per_second: of this run alone; its tokens include the special ones.
-        resumed_from: texts that an earlier run had committed.
-        engine: `"packed"` or `"padded"`.
-        note: why the model runs padded; else empty.
-    """
-
-    path: str
-    texts: int
-    rows: int
-    tokens: int
-    not_embedded: int
-    windowed_texts: int
-    truncated_texts: int
-    truncated_tokens: int
-    layers: tuple[int | str, ...]
-    unit: str
-    bytes: int
-    seconds: float
-    tokens_per_second: float
-    resumed_from: int
-    engine: str
-    note: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        return asdict(self)
 
 
 def extract(
@@ -199,10 +136,11 @@ class _Run:
         self.report = progress
         self.resumed_from = writer.committed_texts
         self.texts = self.tokens = 0
+        self.characters_read = self.characters_done = self.tokens_done = 0
         self.began = self.committed = time.monotonic()
 
     def go(self) -> ExtractSummary:
-        records = islice(self.sources.records(), self.resumed_from, self.limit)
+        records = self._counted(islice(self.sources.records(), self.resumed_from, self.limit))
         with _interruptible() as interrupted, ThreadPoolExecutor(1, "layerwise-write") as pool:
             pending: Future[None] | None = None
 
@@ -218,6 +156,8 @@ class _Run:
                         pending.result()
                     pending = pool.submit(self._write, chunk, self.resumed_from + self.texts)
                     self.texts += len(chunk.records)
+                    self.tokens_done = self.tokens
+                    self.characters_done += sum(_size(record) for record in chunk.records)
                     self._report()
                 if pending is not None:
                     pending.result()
@@ -232,6 +172,20 @@ class _Run:
                 raise
             self.writer.finish()
         return self._summary()
+
+    def _counted(self, records: Iterator[TextRecord]) -> Iterator[TextRecord]:
+        for record in records:
+            self.characters_read += _size(record)
+            yield record
+
+    def _share(self) -> float | None:
+        """Share of the source that is encoded: reading runs ahead of that by up to a chunk."""
+        if not self.sources.total_bytes or self.limit is not None:
+            return None
+        a_token = self.characters_done / self.tokens_done if self.tokens_done else 3.0
+        done = self.characters_done + (self.tokens - self.tokens_done) * a_token
+        ahead = min(1.0, done / self.characters_read) if self.characters_read else 1.0
+        return min(1.0, self.sources.bytes_read / self.sources.total_bytes) * ahead
 
     def _write(self, chunk: EncodedChunk, first_text: int) -> None:
         self.writer.append(_as_chunk(chunk, self.request, first_text))
@@ -250,13 +204,12 @@ class _Run:
     def _report(self) -> None:
         if self.report is None:
             return
-        total = self.sources.total_bytes
         self.report(
             Progress(
                 texts=self.texts,
                 tokens=self.tokens,
                 seconds=time.monotonic() - self.began,
-                share=min(1.0, self.sources.bytes_read / total) if total else None,
+                share=self._share(),
                 layers=len(self.request.layers.layers),
                 bytes_written=self.writer.bytes_written,
                 resumed_from=self.resumed_from,
@@ -287,6 +240,11 @@ class _Run:
             engine="packed" if self.encoder.engine.packed else "padded",
             note=self.encoder.self_check.note,
         )
+
+
+def _size(record: TextRecord) -> int:
+    """Characters of a text and its pair."""
+    return len(record.text) + len(record.text_pair or "")
 
 
 def _as_chunk(chunk: EncodedChunk, request: Request, first_text: int) -> Chunk:

@@ -10,7 +10,7 @@ import typer
 from layerwise.cli import options
 
 if TYPE_CHECKING:
-    from layerwise.extract import ExtractSummary
+    from layerwise.reports import ExtractSummary
 
 
 def command(
