@@ -2,217 +2,145 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
-
-from layerwise.errors import StoreError, UsageError, require
-from layerwise.store.export_text import write_csv, write_jsonl
-from layerwise.store.reader import BATCH_ROWS, Name, Store
+from layerwise.errors import StoreError, UsageError
+from layerwise.store.export_arrays import Columns, write_hdf5, write_npy, write_safetensors, write_zarr
+from layerwise.store.export_tables import write_csv, write_jsonl, write_parquet, write_units
+from layerwise.store.faults import writing
+from layerwise.store.folder import remove
+from layerwise.store.reader import Name, Store
 from layerwise.types import LayerSelection
 
-Columns = Mapping[Name, str]
+Write = Callable[[Path], None]
 
 
-def export(store: Store, target: str | Path, layers: str = "all", *, overwrite: bool = False) -> list[Path]:
-    """Write a store as its ending says; returns the files written.
+def export(
+    store: Store,
+    target: str | Path,
+    layers: str | int | Sequence[int | str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Write a store as the target's ending says; returns the files written.
 
-    `.npy` gives one file a layer (`name_layer_07.npy`) and the units as `name_units.csv`; the other
-    formats hold all selected layers and the units in one file.
+    | ending | what is written |
+    |---|---|
+    | `.npy` | one file a layer, `NAME_layer_07.npy`, and the units in `NAME_units.csv` |
+    | `.safetensors` | one file, a tensor a layer, and the units in `NAME_units.csv` |
+    | `.h5`, `.zarr` | one array a layer and one a column of the units |
+    | `.parquet` | the store's own columns |
+    | `.csv` | one column a dimension, `layer_07_0` … |
+    | `.jsonl` | a line a text, as Google's `extract_features.py` writes it |
+
+    Rows that are not embedded are NaN (null in `.parquet` and `.jsonl`, empty in `.csv`). A target
+    appears under its name only when it is whole.
+
+    Args:
+        store: what to export.
+        target: where to.
+        layers: a selection as in `extract`; None or `"all"` for every layer of the store.
+        overwrite: replace what an earlier export wrote there.
 
     Raises:
         UsageError: an ending there is no format for.
         StoreError: the target exists, or cannot be written.
+        StoreFullError: the disk is full; nothing is left behind.
         LayerSelectionError: a layer is not in the store.
+        MissingExtraError: `.h5` needs h5py, `.zarr` needs zarr.
     """
     path = Path(target)
-    if path.suffix not in _FORMATS:
-        raise UsageError(
-            f"cannot export to {path.name!r}: the name must end in one of {', '.join(_FORMATS)}."
-        )
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise UsageError(f"cannot export to {path.name!r}: the name must end in one of {', '.join(FORMATS)}.")
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} of the target does not exist: make it first.")
-    columns = select(store, layers)
-    return _FORMATS[path.suffix](store, path, columns, overwrite)
+    files = FORMATS[ending](store, path, select(store, layers))
+    for file in files:
+        _refuse_existing(file, overwrite)
+    # All are written before the first gets its name.
+    with ExitStack() as stack:
+        for file, write in files.items():
+            temporary = stack.enter_context(_temporary(file))
+            with writing(file, "target"):
+                write(temporary)
+        for file in files:
+            with writing(file, "target"):
+                remove(file)
+                _temporary_name(file).rename(file)
+    return list(files)
 
 
-def select(store: Store, layers: str) -> dict[Name, str]:
-    """Layers of a store by selection: name to column."""
-    if layers.strip() == "all":
+def select(store: Store, layers: str | int | Sequence[int | str] | None) -> dict[Name, str]:
+    """Layers of a store by selection: name to column.
+
+    Raises:
+        LayerSelectionError: a layer is not in the store.
+    """
+    if layers is None or layers == "all":
         return dict(zip(store.layers, store.columns, strict=True))
     if store.layers == ("mix",):
-        return {"mix": store.column(layers)}
-    selection = LayerSelection.parse(
-        layers, int(store.metadata["num_hidden_layers"]), "final" in store.layers
-    )
+        return {"mix": store.column(str(layers))}
+    last = int(store.metadata["num_hidden_layers"])
+    selection = LayerSelection.parse(layers, last, "final" in store.layers)
     return {layer: store.column(layer) for layer in selection.layers}
 
 
-@contextmanager
-def _whole(path: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary name that takes the place of `path` only when everything is written."""
-    if path.exists() and not overwrite:
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    if not (path.exists() or path.is_symlink()):
+        return
+    if not overwrite:
         raise StoreError(f"the target {path} exists: choose another name or pass --overwrite.")
-    temporary = path.with_name(f".{path.name}.part{path.suffix}")
-    _remove(temporary)
+    if path.is_dir() and not (path.suffix.lower() == ".zarr" and (path / "zarr.json").is_file()):
+        raise StoreError(f"the target {path} is a folder that no export wrote: choose another name.")
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A name beside the target; whatever is left under it at the end is removed."""
+    temporary = _temporary_name(path)
+    remove(temporary)
     try:
         yield temporary
-        _remove(path)
-        temporary.rename(path)
-    except OSError as error:
-        raise StoreError(f"the target {path} cannot be written: {error}.") from error
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _units_beside(store: Store, path: Path) -> dict[Path, Write]:
+    return {path.with_name(f"{path.stem}_units.csv"): partial(write_units, store)}
 
 
-def _npy(store: Store, path: Path, columns: Columns, overwrite: bool) -> list[Path]:
-    written = []
-    for layer, column in columns.items():
-        view = store.layer(layer)
-        target = path.with_name(f"{path.stem}_{column}.npy")
-        with _whole(target, overwrite) as temporary:
-            array = np.lib.format.open_memmap(temporary, "w+", view.dtype, view.shape)
-            first = 0
-            for batch in view.batches():
-                array[first : first + len(batch)] = batch
-                first += len(batch)
-            array.flush()
-            del array
-        written.append(target)
-    names = path.with_name(f"{path.stem}_units.csv")
-    with _whole(names, overwrite) as temporary:
-        write_csv(store, temporary, {})
-    return [*written, names]
+def _npy(store: Store, path: Path, columns: Columns) -> dict[Path, Write]:
+    arrays: dict[Path, Write] = {
+        path.with_name(f"{path.stem}_{column}.npy"): partial(write_npy, store.layer(layer))
+        for layer, column in columns.items()
+    }
+    return arrays | _units_beside(store, path)
 
 
-def _safetensors(store: Store, path: Path, columns: Columns, overwrite: bool) -> list[Path]:
-    """The format is a length, a JSON header and the tensors' bytes: written as it streams.
-
-    Specification: https://github.com/huggingface/safetensors#format
-    """
-    kinds = {"float16": "F16", "float32": "F32"}
-    header: dict[str, Any] = {"__metadata__": {"layerwise": json.dumps(store.metadata, sort_keys=True)}}
-    first = 0
-    views = {column: store.layer(layer) for layer, column in columns.items()}
-    for column, view in views.items():
-        after = first + view.shape[0] * view.shape[1] * view.dtype.itemsize
-        header[column] = {
-            "dtype": kinds[str(view.dtype)],
-            "shape": list(view.shape),
-            "data_offsets": [first, after],
-        }
-        first = after
-    for name in ("text_id", "unit_id", "start", "end"):
-        size = 8 if name == "text_id" else 4
-        after = first + store.num_rows * size
-        header[name] = {"dtype": f"I{size * 8}", "shape": [store.num_rows], "data_offsets": [first, after]}
-        first = after
-    encoded = json.dumps(header, separators=(",", ":")).encode()
-    encoded += b" " * (-len(encoded) % 8)
-    with _whole(path, overwrite) as temporary, temporary.open("wb") as stream:
-        stream.write(len(encoded).to_bytes(8, "little") + encoded)
-        for view in views.values():
-            for batch in view.batches():
-                stream.write(np.ascontiguousarray(batch).tobytes())
-        for name in ("text_id", "unit_id", "start", "end"):
-            for rows in store.batches([name]):
-                stream.write(rows.column(0).to_numpy().tobytes())
-    return [path]
+def _safetensors(store: Store, path: Path, columns: Columns) -> dict[Path, Write]:
+    return {path: partial(write_safetensors, store, columns)} | _units_beside(store, path)
 
 
-def _hdf5(store: Store, path: Path, columns: Columns, overwrite: bool) -> list[Path]:
-    h5py = require("h5py", "h5py>=3.11", "exporting to .h5")
-    with _whole(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["layerwise"] = json.dumps(store.metadata, sort_keys=True)
-        strings = h5py.string_dtype()
-        _fill(
-            store,
-            columns,
-            lambda name, shape, dtype: file.create_dataset(name, shape, strings if dtype is str else dtype),
-        )
-    return [path]
+def _one_file(
+    write: Callable[[Store, Columns, Path], None],
+) -> Callable[[Store, Path, Columns], dict[Path, Write]]:
+    return lambda store, path, columns: {path: partial(write, store, columns)}
 
 
-def _zarr(store: Store, path: Path, columns: Columns, overwrite: bool) -> list[Path]:
-    zarr = require("zarr", "zarr>=3", "exporting to .zarr")
-    with _whole(path, overwrite) as temporary:
-        group = zarr.open_group(temporary, mode="w", attributes={"layerwise": store.metadata})
-
-        def create(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-            chunks = (max(1, min(BATCH_ROWS, shape[0])), *shape[1:])
-            return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks)
-
-        _fill(store, columns, create)
-    return [path]
-
-
-def _fill(store: Store, columns: Columns, create: Callable[[str, tuple[int, ...], Any], Any]) -> None:
-    """Create and fill an array a column, batch by batch: vectors, units and kept columns of text."""
-    plain = {"text_id": np.int64, "unit_id": np.int32, "unit": str, "start": np.int32, "end": np.int32}
-    for name, dtype in plain.items():
-        array, first = create(name, (store.num_rows,), dtype), 0
-        for batch in store.batches([name]):
-            values = batch.column(0)
-            array[first : first + len(values)] = (
-                np.array(values.to_pylist(), object) if dtype is str else values.to_numpy()
-            )
-            first += len(values)
-    for layer, column in columns.items():
-        view = store.layer(layer)
-        array, first = create(column, view.shape, view.dtype), 0
-        for rows in view.batches():
-            array[first : first + len(rows)] = rows
-            first += len(rows)
-
-
-def _parquet(store: Store, path: Path, columns: Columns, overwrite: bool) -> list[Path]:
-    names = [
-        field.name
-        for field in store.dataset.schema
-        if field.name not in store.columns or field.name in columns.values()
-    ]
-    schema = store.dataset.schema
-    chosen = schema.empty_table().select(names).schema
-    with (
-        _whole(path, overwrite) as temporary,
-        pq.ParquetWriter(temporary, chosen, compression="zstd") as writer,
-    ):
-        for batch in store.batches(names):
-            writer.write_batch(batch.select(names).replace_schema_metadata(chosen.metadata))
-    return [path]
-
-
-def _csv(store: Store, path: Path, columns: Columns, overwrite: bool) -> list[Path]:
-    with _whole(path, overwrite) as temporary:
-        write_csv(store, temporary, columns)
-    return [path]
-
-
-def _jsonl(store: Store, path: Path, columns: Columns, overwrite: bool) -> list[Path]:
-    with _whole(path, overwrite) as temporary:
-        write_jsonl(store, temporary, columns)
-    return [path]
-
-
-_FORMATS: dict[str, Callable[[Store, Path, Columns, bool], list[Path]]] = {
+FORMATS: dict[str, Callable[[Store, Path, Columns], dict[Path, Write]]] = {
     ".npy": _npy,
     ".safetensors": _safetensors,
-    ".h5": _hdf5,
-    ".zarr": _zarr,
-    ".parquet": _parquet,
-    ".csv": _csv,
-    ".jsonl": _jsonl,
+    ".h5": _one_file(write_hdf5),
+    ".zarr": _one_file(write_zarr),
+    ".parquet": _one_file(write_parquet),
+    ".csv": _one_file(write_csv),
+    ".jsonl": _one_file(write_jsonl),
 }

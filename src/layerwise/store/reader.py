@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lance
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from layerwise.errors import LayerSelectionError, NotAStoreError, StoreError, UsageError
-from layerwise.store.commits import Commit, join_ledgers, read_commits
-from layerwise.store.schema import METADATA_KEY
-from layerwise.store.writer import data_files
-from layerwise.types import Ledger, Unit, column_name
+from layerwise.errors import LayerSelectionError, NotAStoreError, UsageError
+from layerwise.store.commits import Commit, data_files, join_ledgers, read_commits
+from layerwise.store.faults import reading
+from layerwise.store.folder import Kind, kind_of
+from layerwise.store.kept import kept_names
+from layerwise.store.layer_column import LayerColumn, Vectors, to_numpy
+from layerwise.store.resume import refuse_later_format
+from layerwise.store.schema import METADATA_KEY, decode_document, vector_columns
+from layerwise.types import Ledger, Unit
 
-if TYPE_CHECKING:
-    import torch
+BATCH_BYTES = 32 << 20
+"""A batch holds about this much; Lance reads a few ahead."""
 
-BATCH_ROWS = 8_192
+MAX_BATCH_ROWS = 65_536
+READ_AHEAD = 2
 
 Name = int | str
-Vectors = npt.NDArray[np.floating[Any]]
 
 
 def open_store(path: str | Path) -> Store:
@@ -34,26 +37,30 @@ def open_store(path: str | Path) -> Store:
 
     Raises:
         NotAStoreError: nothing is there, or something else.
-        StoreError: it cannot be opened.
+        StoreCorruptError: it cannot be opened.
+        StoreError: a later version of layerwise wrote it.
     """
     folder = Path(path)
-    if not folder.exists():
+    kind = kind_of(folder)
+    if kind is Kind.NEW:
         raise NotAStoreError(
             f"there is no store {folder}: expected a folder that `layerwise extract -o` wrote."
         )
-    try:
-        dataset = lance.dataset(folder)
-    except (OSError, ValueError) as error:
-        if not (folder / "_versions").is_dir():
-            raise NotAStoreError(f"{folder} is not a layerwise store: expected a Lance dataset.") from error
-        raise StoreError(
-            f"the store {folder} cannot be opened: {' '.join(str(error).split())[:300]}"
-        ) from error
-    if METADATA_KEY not in (dataset.schema.metadata or {}):
+    if kind is Kind.STARTED:
         raise NotAStoreError(
-            f"{folder} is a Lance dataset that layerwise did not write: it has no 'layerwise' metadata."
+            f"the store {folder} is empty: the run that began it wrote nothing yet; run its command again."
         )
-    return Store(folder, dataset)
+    if kind is Kind.OTHER:
+        raise NotAStoreError(
+            f"{folder} is not a layerwise store: expected a Lance dataset with 'layerwise' metadata, "
+            "as `layerwise extract -o` writes it."
+        )
+    with reading(folder):
+        dataset = lance.dataset(folder)
+        assert METADATA_KEY in dataset.schema.metadata
+        store = Store(folder, dataset)
+    refuse_later_format(folder, store.metadata)
+    return store
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +68,27 @@ class StoredText:
     """One text of a store.
 
     Attributes:
+        text_id: its number, from 0.
         layers: names of the layers along the first axis.
         units: what the rows are.
         hidden_states: (num_layers, num_units, hidden_size); NaN where a unit is not embedded.
         kept: kept columns, one value a unit.
+        id: the user's identifier, if the run had an id column (and the text has units).
     """
 
+    text_id: int
     layers: tuple[Name, ...]
     units: tuple[Unit, ...]
     hidden_states: Vectors
     kept: dict[str, list[Any]]
+    id: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.units)
 
 
 class Store:
-    """A finished or growing store.
+    """A finished or growing store, as it was when it was opened.
 
     Attributes:
         path: its folder.
@@ -85,24 +99,34 @@ class Store:
     def __init__(self, path: Path, dataset: lance.LanceDataset) -> None:
         self.path = path
         self.dataset = dataset
-        self.metadata: dict[str, Any] = json.loads(dataset.schema.metadata[METADATA_KEY])
+        self.metadata: dict[str, Any] = decode_document(dataset.schema)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, {self.num_rows} {self.unit}s, layers {', '.join(map(str, self.layers))})"
+
+    def __len__(self) -> int:
+        return self.num_rows
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that hold vectors, in order."""
-        return tuple(field.name for field in self.dataset.schema if field.name.startswith("layer_"))
+        return vector_columns(self.dataset.schema)
+
+    @property
+    def unit_columns(self) -> tuple[str, ...]:
+        """All other columns, in order."""
+        return tuple(name for name in self.dataset.schema.names if name not in self.columns)
+
+    @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """The columns copied from the source."""
+        return kept_names(self.dataset.schema)
 
     @property
     def layers(self) -> tuple[Name, ...]:
         """The layers stored: numbers, `"final"`, or `"mix"`."""
         names = [column.removeprefix("layer_") for column in self.columns]
         return tuple(int(name) if name.isdigit() else name for name in names)
-
-    @property
-    def kept_columns(self) -> tuple[str, ...]:
-        """The columns copied from the source."""
-        own = {"text_id", "unit_id", "sequence_id", "word_id", "id", "unit", "start", "end", *self.columns}
-        return tuple(field.name for field in self.dataset.schema if field.name not in own)
 
     @property
     def unit(self) -> str:
@@ -114,12 +138,10 @@ class Store:
         """Number of units."""
         return int(self.dataset.count_rows())
 
-    @cached_property
+    @property
     def num_not_embedded(self) -> int:
         """Units that got no token: their vectors are null."""
-        if not self.num_rows:
-            return 0
-        return int(self.dataset.count_rows(f"{self.columns[0]} IS NULL"))
+        return sum(commit.not_embedded for commit in self.commits)
 
     @cached_property
     def commits(self) -> list[Commit]:
@@ -131,15 +153,12 @@ class Store:
         """Number of texts, those without rows included."""
         return sum(commit.texts for commit in self.commits)
 
-    def __len__(self) -> int:
-        return self.num_rows
-
     def ledger(self) -> Ledger:
         """Length of every text: tokens, windows, what was cut, units."""
         return join_ledgers([commit.ledger for commit in self.commits])
 
     def layer(self, layer: Name) -> LayerColumn:
-        """One layer of all rows; read from the disk as it is used.
+        """One layer of all rows, (rows, hidden_size); read from the disk as it is used.
 
         Raises:
             LayerSelectionError: the layer was not extracted.
@@ -149,17 +168,18 @@ class Store:
     def column(self, layer: Name) -> str:
         """The store's column of a layer; negative numbers count from the model's last layer."""
         wanted = layer
-        if isinstance(layer, str) and layer.lstrip("-").isdigit():
+        if isinstance(layer, str) and layer.strip().removeprefix("-").isdecimal():
             wanted = int(layer)
+        last = int(self.metadata.get("num_hidden_layers", 0))
         if isinstance(wanted, int) and wanted < 0:
-            wanted += int(self.metadata["num_hidden_layers"]) + 1
+            wanted += last + 1
         if wanted == "final" and "final" not in self.layers:
-            wanted = int(self.metadata["num_hidden_layers"])
+            wanted = last
         if wanted not in self.layers:
             raise LayerSelectionError(
                 f"layer {layer} is not in the store {self.path}: it holds {', '.join(map(str, self.layers))}."
             )
-        return column_name(wanted)  # type: ignore[arg-type]
+        return self.columns[self.layers.index(wanted)]
 
     def text(self, text_id: int) -> StoredText:
         """One text with all its units, at every layer.
@@ -169,111 +189,99 @@ class Store:
         """
         bounds = self._row_bounds
         if not 0 <= text_id < len(bounds) - 1:
-            raise UsageError(
-                f"there is no text {text_id} in {self.path}: it holds texts 0 to {len(bounds) - 2}."
-            )
-        first, after = int(bounds[text_id]), int(bounds[text_id + 1])
-        table = (
-            self.dataset.take(list(range(first, after)))
-            if after > first
-            else self.dataset.schema.empty_table()
-        )
-        layers = [to_numpy(table.column(column)) for column in self.columns]
+            holds = f"texts 0 to {len(bounds) - 2}" if len(bounds) > 1 else "no text"
+            raise UsageError(f"there is no text {text_id} in {self.path}: it holds {holds}.")
+        table = self.take(range(int(bounds[text_id]), int(bounds[text_id + 1])))
+        ids = table.column("id").to_pylist() if "id" in table.column_names else []
         return StoredText(
+            text_id,
             self.layers,
-            units(table, self.columns[0]),
-            np.stack(layers),
+            units_of(table, self.unit, self.columns[0]),
+            np.stack([to_numpy(table.column(column)) for column in self.columns]),
             {name: table.column(name).to_pylist() for name in self.kept_columns},
+            ids[0] if ids else None,
         )
+
+    def take(self, rows: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows by number, in the order given, of some columns or of all."""
+        names = list(self.dataset.schema.names if columns is None else columns)
+        if not len(rows):
+            return self.dataset.schema.empty_table().select(names)
+        with reading(self.path):
+            return self.dataset.take(list(rows), columns=names)
 
     def units(self) -> pa.Table:
-        """Every column but the vectors."""
-        names = [field.name for field in self.dataset.schema if field.name not in self.columns]
-        return self.dataset.to_table(columns=names)
+        """Every column but the vectors, of all rows (`.to_pandas()` gives a data frame)."""
+        return self.to_table(self.unit_columns)
 
-    def batches(self, columns: Sequence[str], size: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Rows of some columns, in order, `size` at a time: memory stays bounded."""
-        yield from self.dataset.to_batches(columns=list(columns), batch_size=size, scan_in_order=True)
+    def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Some columns of all rows at once, or all of them."""
+        names = list(self.dataset.schema.names if columns is None else columns)
+        with reading(self.path):
+            return self.dataset.to_table(columns=names)
+
+    def batches(
+        self,
+        columns: Sequence[str] | None = None,
+        size: int | None = None,
+        rows: tuple[int, int] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of some columns, in order: memory stays bounded.
+
+        Args:
+            columns: names, or all.
+            size: most rows at a time; by default what makes batches of about 32 MB.
+            rows: half-open range of rows, or all.
+        """
+        names = list(self.dataset.schema.names if columns is None else columns)
+        first, after = rows or (0, self.num_rows)
+        if after <= first:
+            return
+        with reading(self.path):
+            found = self.dataset.to_batches(
+                columns=names,
+                batch_size=size or self._batch_rows(names),
+                batch_readahead=READ_AHEAD,
+                fragment_readahead=1,
+                io_buffer_size=4 * BATCH_BYTES,
+                scan_in_order=True,
+                offset=None if rows is None else first,
+                limit=None if rows is None else after - first,
+            )
+        while True:
+            with reading(self.path):
+                batch = next(found, None)
+            if batch is None:
+                return
+            yield batch
+
+    def _batch_rows(self, names: Sequence[str]) -> int:
+        row = sum(_bytes_of(self.dataset.schema.field(name).type) for name in names)
+        return max(1, min(MAX_BATCH_ROWS, BATCH_BYTES // row))
 
     @cached_property
     def _row_bounds(self) -> npt.NDArray[np.int64]:
         return np.concatenate(([0], np.cumsum(self.ledger().num_units)))
 
 
-class LayerColumn:
-    """One layer of a store, as an array that stays on the disk until it is used.
-
-    `np.asarray(column)`, `column[10:20]` and `column.numpy()` read; `column.batches()` reads in
-    pieces. Rows that are not embedded are NaN.
-    """
-
-    def __init__(self, store: Store, column: str) -> None:
-        self._store, self._column = store, column
-        kind = store.dataset.schema.field(column).type
-        self.dtype = np.dtype(kind.value_type.to_pandas_dtype())
-        self.shape = (store.num_rows, kind.list_size)
-        self.ndim = 2
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __repr__(self) -> str:
-        return f"LayerColumn({self._column}, shape={self.shape}, dtype={self.dtype})"
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Vectors:
-        array = self.numpy()
-        return array if dtype is None else array.astype(dtype)
-
-    def __getitem__(self, key: Any) -> Vectors:
-        rows, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
-        index = np.arange(self.shape[0])[rows]
-        taken = self._store.dataset.take(np.atleast_1d(index).tolist(), columns=[self._column])
-        array = to_numpy(taken.column(self._column))
-        array = array[0] if index.ndim == 0 else array
-        return array[(*(() if index.ndim == 0 else (slice(None),)), *rest)] if rest else array
-
-    def numpy(self) -> Vectors:
-        """(rows, hidden_size), all at once."""
-        whole = np.empty(self.shape, self.dtype)
-        first = 0
-        for batch in self.batches():
-            whole[first : first + len(batch)] = batch
-            first += len(batch)
-        return whole
-
-    def torch(self) -> torch.Tensor:
-        """(rows, hidden_size) as a torch tensor."""
-        import torch
-
-        return torch.from_numpy(self.numpy())
-
-    def batches(self, size: int = BATCH_ROWS) -> Iterator[Vectors]:
-        """(up to `size`, hidden_size) at a time, in order."""
-        for batch in self._store.batches([self._column], size):
-            yield to_numpy(batch.column(0))
+def _bytes_of(kind: pa.DataType) -> int:
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size * kind.value_type.bit_width // 8)
+    return 32
 
 
-def to_numpy(column: pa.Array | pa.ChunkedArray) -> Vectors:
-    """A vector column as (rows, size); null rows are NaN."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    size = array.type.list_size
-    dtype = np.dtype(array.type.value_type.to_pandas_dtype())
-    values: Vectors = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, size)
-    if not array.null_count:
-        return values.astype(dtype, copy=False)
-    whole = np.full((len(array), size), np.nan, dtype)
-    whole[array.is_valid().to_numpy(zero_copy_only=False)] = values
-    return whole
-
-
-def units(table: pa.Table, vector_column: str) -> tuple[Unit, ...]:
-    """The rows of a table as units."""
-    columns = {name: table.column(name).to_pylist() for name in ("unit", "start", "end", "unit_id")}
-    count = table.num_rows
-    members = table.column("sequence_id").to_pylist() if "sequence_id" in table.column_names else [0] * count
-    words = table.column("word_id").to_pylist() if "word_id" in table.column_names else columns["unit_id"]
+def units_of(table: pa.Table, unit: str, vector_column: str) -> tuple[Unit, ...]:
+    """The rows of a table of one text as units."""
+    surface, start, end = (table.column(name).to_pylist() for name in ("unit", "start", "end"))
+    names, count = table.column_names, table.num_rows
+    members = table.column("sequence_id").to_pylist() if "sequence_id" in names else [0] * count
+    words: list[int | None]
+    if unit == "token":
+        words = table.column("word_id").to_pylist()
+    elif unit == "word":  # numbered within each text of a pair
+        firsts = [members.index(member) for member in members]
+        words = [row - first for row, first in enumerate(firsts)]
+    else:
+        words = [None] * count
     valid = table.column(vector_column).is_valid().to_pylist()
-    rows = zip(columns["unit"], columns["start"], columns["end"], words, members, valid, strict=True)
-    return tuple(Unit(*row) for row in rows)
+    return tuple(Unit(*row) for row in zip(surface, start, end, words, members, valid, strict=True))

@@ -1,12 +1,15 @@
-"""Writing a store: commits hold whole texts only, and are on the disk before they count."""
+"""Writing a store: commits hold whole texts only, and are on the disk before they count.
+
+What is committed must survive a kill or a power cut at any moment, so each commit goes in four
+steps, each durable before the next: the data files, the sidecar of the ledger that names them,
+the manifest (the step that makes them count), and its folder.
+"""
 
 from __future__ import annotations
 
-import errno
-import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -15,56 +18,76 @@ import lance
 import pyarrow as pa
 from lance.fragment import write_fragments
 
-from layerwise.errors import NotAStoreError, StoreError, StoreFullError, StoreMismatchError
-from layerwise.store.commits import FOLDER, Commit, checksum, join_ledgers, read_commits, sync, write_commit
+from layerwise.errors import NotAStoreError, StoreError
+from layerwise.store.commits import (
+    Commit,
+    DataFile,
+    checksum,
+    data_files,
+    file_checksum,
+    join_ledgers,
+    read_commits,
+    write_commit,
+)
+from layerwise.store.faults import reading, writing
+from layerwise.store.folder import LEDGER, Kind, Manifests, clear, kind_of, lock, sync
+from layerwise.store.kept import kept_names, kept_types
+from layerwise.store.resume import refuse_other_run, remove_leftovers, resumed_document
+from layerwise.store.rows import to_table
 from layerwise.store.schema import (
     FORMAT_VERSION,
     METADATA_KEY,
     VECTOR_TYPES,
     build_schema,
+    decode_document,
     encode_document,
-    kept_types,
-    to_table,
 )
 from layerwise.types import Chunk
 
 COMMIT_BYTES = 128 << 20
 """Rows are committed once this much is waiting."""
 
-MUST_AGREE = (
-    *(
-        "model",
-        "revision",
-        "weights_sha256",
-        "tokenizer_sha256",
-        "dtype",
-        "layers",
-        "unit",
-        "words",
-        "pooling",
-    ),
-    *("mix", "mix_weights", "max_length", "stride", "long_text", "store_dtype", "source", "keep"),
-)
-"""What a resumed run must have in common with the run it goes on from."""
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a store holds, texts without rows included."""
+
+    texts: int
+    rows: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the schema depends on, apart from kept columns and the run's description."""
+
+    columns: Mapping[str, int]
+    store_dtype: str
+    unit: str
+    pairs: bool
+    ids: bool
+
+    def schema(self, kept: Mapping[str, pa.DataType], document: Mapping[str, Any]) -> pa.Schema:
+        return build_schema(self.columns, self.store_dtype, self.unit, self.pairs, self.ids, kept, document)
 
 
 class StoreWriter:
-    """Appends chunks to a store.
+    """Appends chunks to a store. Use `open`, and as a context manager.
 
     Attributes:
         path: the store's folder.
-        committed_texts: number of texts that are safe; a resumed run goes on after them.
-        bytes_written: size of the data files written by this writer.
+        bytes_written: size of the data files committed by this writer.
     """
 
-    def __init__(self, path: Path, run: Mapping[str, Any], shape: _Shape, lock: IO[str] | None) -> None:
+    def __init__(self, path: Path, run: Mapping[str, Any], shape: Shape, commit_bytes: int) -> None:
         self.path = path
         self.bytes_written = 0
-        self._run, self._shape, self._lock = dict(run), shape, lock
+        self._run, self._shape, self._commit_bytes = dict(run), shape, commit_bytes
+        self._lock: IO[str] | None = None
         self._dataset: lance.LanceDataset | None = None
         self._commits: list[Commit] = []
         self._waiting: list[tuple[Chunk, pa.Table]] = []
-        self._texts_without_rows: list[Chunk] = []
+        self._resumed = self._failed = False
 
     @classmethod
     def open(
@@ -77,8 +100,9 @@ class StoreWriter:
         unit: str = "text",
         pairs: bool = False,
         ids: bool = False,
-        resume: bool = True,
+        resume: bool = False,
         overwrite: bool = False,
+        commit_bytes: int = COMMIT_BYTES,
     ) -> StoreWriter:
         """Open a store for writing: a new one, or with `resume` one that an earlier run left.
 
@@ -89,78 +113,109 @@ class StoreWriter:
             store_dtype, unit, pairs, ids: what the schema depends on.
             resume: go on in a store of the same run.
             overwrite: remove a store that is there first; never anything else.
+            commit_bytes: commit when this much is waiting.
 
         Raises:
             NotAStoreError: the path is something else.
             StoreMismatchError: the store there was made by another run.
             StoreError: the store is there and neither `resume` nor `overwrite` is set, or
-                another process is writing it.
+                another process is writing it, or it cannot be written.
         """
         folder = Path(path)
-        shape = _Shape(dict(columns), store_dtype, unit, pairs, ids)
-        kind = _what_is(folder)
-        if kind == "other":
-            raise NotAStoreError(
-                f"the output {folder} exists and is not a layerwise store: choose another name, or remove it yourself."
-            )
-        if kind == "store" and not (resume or overwrite):
-            raise StoreError(f"the store {folder} exists: resume it or overwrite it (--resume, --overwrite).")
-        with _full_disk(folder):
-            (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-            lock = _lock(folder)
-            writer = cls(folder, run, shape, lock)
-            if kind != "new" and overwrite:
-                _empty(folder)
-            elif kind == "store":
-                writer._resume()
+        assert store_dtype in VECTOR_TYPES
+        _refuse(folder, resume, overwrite)
+        writer = cls(folder, run, Shape(dict(columns), store_dtype, unit, pairs, ids), commit_bytes)
+        try:
+            with writing(folder):
+                (folder / LEDGER).mkdir(parents=True, exist_ok=True)
+                writer._lock = lock(folder)
+                # Only now is it ours: look again, another run may have ended in between.
+                kind = _refuse(folder, resume, overwrite)
+                if kind is Kind.STARTED or overwrite:
+                    clear(folder)
+                elif kind is Kind.STORE:
+                    writer._resume()
+        except BaseException:
+            writer.close()
+            raise
         return writer
 
     @property
     def committed_texts(self) -> int:
-        return self._commits[-1].first_text + self._commits[-1].texts if self._commits else 0
+        """Number of texts that are safe: a resumed run goes on after them."""
+        return self._commits[-1].after if self._commits else 0
+
+    @property
+    def counts(self) -> Counts:
+        """What is committed."""
+        return Counts(
+            self.committed_texts,
+            sum(commit.rows for commit in self._commits),
+            sum(int(commit.ledger.num_tokens.sum()) for commit in self._commits),
+        )
 
     def append(self, chunk: Chunk) -> None:
         """Add whole texts; they are committed when enough is waiting, or by `commit`.
 
         Raises:
             NumericError: NaN, or values that do not fit; nothing of the chunk is kept.
+            SourceError: kept values of different types; nothing of the chunk is kept.
             StoreFullError: the disk is full; what was committed stays valid.
         """
-        if self._dataset is None:
-            self._dataset = self._create(chunk)
-        table = to_table(chunk, self._dataset.schema, self._shape.store_dtype, self._shape.unit)
-        self._waiting.append((chunk, table))
-        if sum(table.nbytes for _, table in self._waiting) >= COMMIT_BYTES:
+        waiting = sum(len(chunk.ledger) for chunk, _ in self._waiting)
+        assert chunk.first_text == self.committed_texts + waiting, "texts come in order"
+        dataset = self._dataset  # an empty one is falsy
+        if dataset is None:
+            dataset = self._create(kept_types(chunk, self._shape.unit))
+        self._waiting.append((chunk, to_table(chunk, dataset.schema, self._shape.unit)))
+        if sum(table.nbytes for _, table in self._waiting) >= self._commit_bytes:
             self.commit()
 
     def commit(self) -> None:
-        """Put everything appended so far on the disk, as one atomic commit."""
+        """Put everything appended so far on the disk, as one atomic commit.
+
+        Raises:
+            StoreFullError, StoreError: it cannot be written. The store stays as it was; open it
+                again to go on.
+        """
         if not self._waiting:
             return
-        with _full_disk(self.path):
-            self._commit([chunk for chunk, _ in self._waiting], pa.concat_tables(t for _, t in self._waiting))
+        if self._failed:
+            raise StoreError(f"an earlier commit to {self.path} failed: run the same command again to go on.")
+        try:
+            with writing(self.path):
+                self._mark_unfinished()
+                self._commit(
+                    [chunk for chunk, _ in self._waiting], pa.concat_tables(t for _, t in self._waiting)
+                )
+        except BaseException:
+            # Whether the manifest was written is not known here, so a second try could repeat rows.
+            self._failed = True
+            self._make_room()
+            raise
         self._waiting = []
 
-    def finish(self) -> None:
-        """Commit the rest and write the counts into the metadata."""
+    def finish(self) -> Counts:
+        """Commit the rest and write the counts into the metadata.
+
+        A store that is complete already, and got nothing new, is not touched.
+        """
         self.commit()
-        if self._dataset is None:
-            return
-        counts = {
-            "texts": self.committed_texts,
-            "rows": sum(commit.rows for commit in self._commits),
-            "tokens": int(sum(int(commit.ledger.num_tokens.sum()) for commit in self._commits)),
+        dataset = self._create({}) if self._dataset is None else self._dataset
+        stored = decode_document(dataset.schema)
+        counts = self.counts
+        document = {
+            **stored,
+            "complete": True,
+            "counts": {"texts": counts.texts, "rows": counts.rows, "tokens": counts.tokens},
         }
-        document = {**self._document(), "counts": counts, "complete": True}
-        if self._dataset.schema.metadata[METADATA_KEY] != encode_document(document):
-            with _full_disk(self.path):
-                self._dataset.update_schema_metadata(
-                    {METADATA_KEY.decode(): encode_document(document).decode()}
-                )
-                self._sync_manifest()
+        if document != stored:
+            self._write_document(document)
+        return counts
 
     def close(self) -> None:
         """Give up the lock; what is not committed is dropped."""
+        self._waiting = []
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -176,16 +231,13 @@ class StoreWriter:
     def _document(self) -> dict[str, Any]:
         return {**self._run, "format_version": FORMAT_VERSION, "complete": False}
 
-    def _create(self, chunk: Chunk) -> lance.LanceDataset:
-        shape = self._shape
-        kept = kept_types(chunk, shape.unit)
-        schema = build_schema(
-            shape.columns, shape.store_dtype, shape.unit, shape.pairs, shape.ids, kept, self._document()
-        )
-        with _full_disk(self.path):
+    def _create(self, kept: Mapping[str, pa.DataType]) -> lance.LanceDataset:
+        schema = self._shape.schema(kept, self._document())
+        with writing(self.path):
+            self._manifests = Manifests(self.path)
             dataset = lance.write_dataset(schema.empty_table(), self.path, schema=schema, mode="create")
+            self._manifests.sync()
             self._dataset = dataset
-            self._sync_manifest()
         return dataset
 
     def _commit(self, chunks: list[Chunk], table: pa.Table) -> None:
@@ -193,18 +245,15 @@ class StoreWriter:
         fragments = []
         if table.num_rows:
             fragments = write_fragments(table, self.path, schema=self._dataset.schema, mode="append")
-        names = tuple(file.path for fragment in fragments for file in fragment.files)
-        for name in names:
-            file = self.path / "data" / name
-            sync(file)
-            self.bytes_written += file.stat().st_size
-        if names:
+        files = tuple(self._synced(file.path) for fragment in fragments for file in fragment.files)
+        if files:
             sync(self.path / "data")
         commit = Commit(
             first_text=chunks[0].first_text,
             texts=sum(len(chunk.ledger) for chunk in chunks),
             rows=table.num_rows,
-            files=names,
+            not_embedded=sum(int((~chunk.embedded).sum()) for chunk in chunks),
+            files=files,
             checksums={name: checksum(table.column(name)) for name in table.column_names},
             ledger=join_ledgers([chunk.ledger for chunk in chunks]),
         )
@@ -213,128 +262,59 @@ class StoreWriter:
             self._dataset = lance.LanceDataset.commit(
                 self.path, lance.LanceOperation.Append(fragments), read_version=self._dataset.version
             )
-            self._sync_manifest()
+            self._manifests.sync()
         self._commits.append(commit)
+        self.bytes_written += sum(file.bytes for file in files)
 
-    def _sync_manifest(self) -> None:
-        for folder in (self.path / "_transactions", self.path / "_versions"):
-            if folder.is_dir():
-                for file in sorted(folder.iterdir())[-2:]:
-                    sync(file)
-                sync(folder)
-        sync(self.path)
+    def _synced(self, name: str) -> DataFile:
+        file = self.path / "data" / name
+        sync(file)
+        return DataFile(name, file.stat().st_size, file_checksum(file))
+
+    def _mark_unfinished(self) -> None:
+        """A complete store that gets more texts (a higher `--limit`) is not complete meanwhile.
+
+        What differs in a resumed run without changing its rows, such as versions, is added.
+        """
+        if not self._resumed:
+            return
+        assert self._dataset is not None
+        stored = decode_document(self._dataset.schema)
+        document = resumed_document(stored, self._document())
+        if document != stored:
+            self._write_document(document)
+        self._resumed = False
+
+    def _write_document(self, document: Mapping[str, Any]) -> None:
+        assert self._dataset is not None
+        with writing(self.path):
+            self._dataset.update_schema_metadata({METADATA_KEY.decode(): encode_document(document).decode()})
+            self._manifests.sync()
 
     def _resume(self) -> None:
-        dataset = lance.dataset(self.path)
-        stored = json.loads(dataset.schema.metadata[METADATA_KEY])
-        asked = json.loads(encode_document(self._document()))
-        differences = [
-            f"{key} is {_short(stored.get(key))} there and {_short(asked.get(key))} now"
-            for key in MUST_AGREE
-            if stored.get(key) != asked.get(key)
-        ]
-        if differences:
-            raise StoreMismatchError(
-                f"the store {self.path} was made by another run ({'; '.join(differences)}): "
-                "give the same options to go on, choose another output, or pass --overwrite to start again."
-            )
-        files = data_files(dataset)
-        self._dataset = dataset
-        self._commits = read_commits(self.path, files)
-        self._remove_leftovers(set(files))
+        with reading(self.path):
+            dataset = lance.dataset(self.path)
+            names = data_files(dataset)
+        kept = {name: dataset.schema.field(name).type for name in kept_names(dataset.schema)}
+        refuse_other_run(self.path, dataset.schema, self._document(), self._shape.schema(kept, {}))
+        self._commits = read_commits(self.path, names)
+        self._dataset, self._resumed = dataset, True
+        self._manifests = Manifests(self.path)
+        remove_leftovers(self.path, names, self._commits)
 
-    def _remove_leftovers(self, files: set[str]) -> None:
-        """Delete what a killed run wrote and never committed."""
-        for file in (self.path / "data").glob("*.lance"):
-            if file.name not in files:
-                file.unlink()
-        known = {commit.name for commit in self._commits}
-        for file in (self.path / FOLDER).glob("*.parquet*"):
-            if file.name not in known:
-                file.unlink()
+    def _make_room(self) -> None:
+        """After a failed commit: remove what it wrote, unless it is in the manifest after all."""
+        with contextlib.suppress(OSError, StoreError):
+            names = data_files(lance.dataset(self.path))
+            remove_leftovers(self.path, names, read_commits(self.path, names))
 
 
-class _Shape:
-    """What the schema depends on, apart from the run's description."""
-
-    def __init__(self, columns: dict[str, int], store_dtype: str, unit: str, pairs: bool, ids: bool) -> None:
-        assert store_dtype in VECTOR_TYPES
-        self.columns, self.store_dtype, self.unit, self.pairs, self.ids = (
-            columns,
-            store_dtype,
-            unit,
-            pairs,
-            ids,
+def _refuse(folder: Path, resume: bool, overwrite: bool) -> Kind:
+    kind = kind_of(folder)
+    if kind is Kind.OTHER:
+        raise NotAStoreError(
+            f"the output {folder} exists and is not a layerwise store: choose another name, or remove it yourself."
         )
-
-
-def data_files(dataset: lance.LanceDataset) -> list[str]:
-    """Names of the data files in the manifest."""
-    return [file.path for fragment in dataset.get_fragments() for file in fragment.metadata.files]
-
-
-def _what_is(folder: Path) -> str:
-    """`"new"`, `"store"`, `"started"` (a run killed before its first manifest) or `"other"`."""
-    if not folder.exists() and not folder.is_symlink():
-        return "new"
-    if not folder.is_dir():
-        return "other"
-    names = {entry.name for entry in folder.iterdir()}
-    if not names:
-        return "new"
-    if (folder / "_versions").is_dir() and any((folder / "_versions").glob("*.manifest")):
-        try:
-            metadata = lance.dataset(folder).schema.metadata or {}
-        except (OSError, ValueError) as error:
-            raise StoreError(f"the store {folder} cannot be opened ({error}).") from error
-        return "store" if METADATA_KEY in metadata else "other"
-    return (
-        "started" if FOLDER in names and names <= {FOLDER, "data", "_versions", "_transactions"} else "other"
-    )
-
-
-def _empty(folder: Path) -> None:
-    """Remove a store's own folders; the lock stays held."""
-    for name in ("_versions", "_transactions", "data", "_indices", "_deletions"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for file in (folder / FOLDER).glob("*.parquet*"):
-        file.unlink()
-
-
-def _lock(folder: Path) -> IO[str] | None:
-    """One writer at a time; the lock dies with its process, even by kill -9."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return None
-    handle = (folder / FOLDER / "lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
-        raise StoreError(
-            f"the store {folder} is being written by another process: wait for it to end."
-        ) from None
-    return handle
-
-
-@contextmanager
-def _full_disk(folder: Path) -> Iterator[None]:
-    """Say in words that the disk is full, or that writing is not allowed."""
-    try:
-        yield
-    except OSError as error:
-        said = str(error)
-        if error.errno == errno.ENOSPC or "No space left" in said or "os error 28" in said:
-            raise StoreFullError(
-                f"the disk of {folder} is full: what was committed stays valid; make room and run the same command "
-                "again to go on."
-            ) from error
-        if isinstance(error, PermissionError) or "Permission denied" in said:
-            raise StoreError(f"the store {folder} cannot be written: permission denied.") from error
-        raise StoreError(f"the store {folder} cannot be written: {' '.join(said.split())[:300]}") from error
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "…"
+    if kind is Kind.STORE and not (resume or overwrite):
+        raise StoreError(f"the store {folder} exists: resume it or overwrite it (--resume, --overwrite).")
+    return kind

@@ -1,0 +1,62 @@
+"""What the disk and Lance throw, in words a user can act on."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from layerwise.errors import LayerwiseError, StoreCorruptError, StoreError, StoreFullError
+
+_FULL = ("No space left", "os error 28", "Disk quota exceeded", "os error 122")
+
+
+@contextmanager
+def writing(path: Path, what: str = "store") -> Iterator[None]:
+    """Turn an `OSError` (Lance raises them too, with the system's text inside) into a `StoreError`.
+
+    Raises:
+        StoreFullError: the disk is full, or a quota is used up.
+        StoreError: it cannot be written for another reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        said = first_line(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error) for text in _FULL):
+            rest = (
+                "what was committed stays valid; make room and run the same command again to go on"
+                if what == "store"
+                else "nothing was left behind; make room or choose another disk"
+            )
+            raise StoreFullError(f"the disk of {path} is full: {rest}.") from error
+        if isinstance(error, PermissionError) or "Permission denied" in str(error):
+            raise StoreError(f"the {what} {path} cannot be written: permission denied.") from error
+        raise StoreError(f"the {what} {path} cannot be written: {said}") from error
+
+
+@contextmanager
+def reading(path: Path, what: str = "the store") -> Iterator[None]:
+    """Turn whatever Lance throws at damaged bytes into a `StoreCorruptError`.
+
+    Lance answers some damage with a Rust panic, which reaches Python as a `BaseException`.
+
+    Raises:
+        StoreCorruptError: the bytes cannot be decoded, or a file is missing.
+    """
+    try:
+        yield
+    except (LayerwiseError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, PermissionError):
+        raise
+    except BaseException as error:
+        raise StoreCorruptError(
+            f"{path}: {what} cannot be read ({first_line(error)}): the store is damaged; "
+            "extract again with --overwrite, or restore it from a copy."
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """An exception's text on one line, shortened."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:199] + "…"

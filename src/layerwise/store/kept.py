@@ -1,0 +1,125 @@
+"""Columns copied from the source: which type they get, which value a row gets.
+
+A column's type is that of its values in the first chunk: bool, int64, float64, string, a date or
+time, or a list of these. What fits none of them (mixed values, dicts, lists of lists) is stored
+as a string: a string as it is, everything else as its JSON text. Later values are taken if
+nothing of them is lost, and refused otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from layerwise.errors import SourceError
+from layerwise.store.schema import OWN_COLUMNS
+from layerwise.types import Chunk
+
+_UNFIT = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
+_PLAIN = (
+    pa.types.is_boolean,
+    pa.types.is_int64,
+    pa.types.is_float64,
+    pa.types.is_string,
+    pa.types.is_binary,
+    pa.types.is_date,
+    pa.types.is_timestamp,
+    pa.types.is_decimal,
+)
+
+
+def kept_types(chunk: Chunk, unit: str) -> dict[str, pa.DataType]:
+    """Arrow types of the kept columns, from the values of the first chunk.
+
+    Raises:
+        SourceError: a kept column has the name of one of the store's own.
+    """
+    for name in chunk.kept:
+        if name in OWN_COLUMNS or name.startswith("layer_"):
+            raise SourceError(
+                f"the column {name!r} cannot be kept: the store has a column of this name; rename it."
+            )
+    return {name: _type_of(_values(chunk.kept[name], unit)) for name in chunk.kept}
+
+
+def _values(values: Sequence[Any], unit: str) -> list[Any]:
+    """What the rows will hold: at text level the values, below it the elements of lists."""
+    if unit == "text":
+        return list(values)
+    return [item for value in values for item in (value if isinstance(value, list | tuple) else (value,))]
+
+
+def _type_of(values: list[Any]) -> pa.DataType:
+    try:
+        kind = pa.array(values).type
+    except _UNFIT:
+        return pa.string()
+    if pa.types.is_list(kind):
+        inner = kind.value_type
+        if pa.types.is_null(inner):
+            return pa.list_(pa.string())
+        return kind if _is_plain(inner) else pa.string()
+    return kind if _is_plain(kind) else pa.string()
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in _PLAIN)
+
+
+def kept_array(field: pa.Field, chunk: Chunk, unit: str) -> pa.Array:
+    """A kept column with one value a row; a list aligned to words gives each word its own.
+
+    Raises:
+        SourceError: a value does not have the type of the column.
+    """
+    values = _rows(chunk, chunk.kept[field.name], unit) if field.name in chunk.kept else None
+    if values is None:  # this part of the source does not have the column
+        return pa.nulls(len(chunk.text_id), field.type)
+    if pa.types.is_string(field.type):
+        values = [_as_text(value) for value in values]
+    elif pa.types.is_list(field.type) and pa.types.is_string(field.type.value_type):
+        values = [[_as_text(x) for x in v] if isinstance(v, list | tuple) else v for v in values]
+    try:
+        array = pa.array(values, field.type)
+        if pa.types.is_integer(field.type) and any(isinstance(value, float) for value in values):
+            raise pa.ArrowInvalid("a value has a fraction")  # Arrow would cut it off
+    except _UNFIT as error:
+        raise SourceError(
+            f"the column {field.name!r} holds {field.type} at first and then something else ({error}): "
+            "make its values of one type in the source."
+        ) from error
+    return array
+
+
+def _rows(chunk: Chunk, values: Sequence[Any], unit: str) -> list[Any]:
+    texts = (chunk.text_id - chunk.first_text).tolist()
+    if unit == "text":
+        return [values[text] for text in texts]
+    index = chunk.unit_id if unit == "word" else chunk.word_id
+    assert index is not None, "rows at token level come with word_id"
+    member = [0] * len(texts) if chunk.sequence_id is None else chunk.sequence_id.tolist()
+    return [_of_word(values[t], w, m) for t, w, m in zip(texts, index.tolist(), member, strict=True)]
+
+
+def _of_word(value: Any, word: int, member: int) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    return value[word] if member == 0 and 0 <= word < len(value) else None
+
+
+def _as_text(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def kept_names(schema: pa.Schema) -> tuple[str, ...]:
+    """The kept columns of a store, in order."""
+    return tuple(
+        field.name
+        for field in schema
+        if field.name not in OWN_COLUMNS and not field.name.startswith("layer_")
+    )
