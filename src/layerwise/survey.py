@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from layerwise.analysis.geometry import LayerGeometry, layer_geometry
 from layerwise.analysis.neighbours import best, cosines
 from layerwise.errors import UsageError
+from layerwise.store.faults import reading
+from layerwise.store.layer_column import LayerColumn
 from layerwise.store.reader import Store
+
+AROUND = 5
+"""Units shown on each side of a neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class StoreSummary:
         complete: whether the run that wrote it came to its end.
         bytes: size on disk.
         bytes_per_layer: size of one layer's vectors, uncompressed.
+        bytes_on_disk: column to what it takes in the data files.
         geometry: store column to what its vectors look like.
         metadata: the store's document.
     """
@@ -44,6 +50,7 @@ class StoreSummary:
     complete: bool
     bytes: int
     bytes_per_layer: int
+    bytes_on_disk: dict[str, int]
     geometry: dict[str, LayerGeometry]
     metadata: dict[str, Any]
 
@@ -68,12 +75,21 @@ def summarise(store: Store) -> StoreSummary:
         complete=bool(store.metadata.get("complete")),
         bytes=sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
         bytes_per_layer=store.num_rows * layer.list_size * (layer.value_type.bit_width // 8),
+        bytes_on_disk=_bytes_on_disk(store),
         geometry={
             column: layer_geometry(store.layer(name).batches())
             for column, name in zip(store.columns, store.layers, strict=True)
         },
         metadata=store.metadata,
     )
+
+
+def _bytes_on_disk(store: Store) -> dict[str, int]:
+    with reading(store.path):
+        found: Any = store.dataset.stats.data_stats().fields
+    sizes = {field.id: field.bytes_on_disk for field in found}
+    fields = store.dataset.lance_schema.fields()
+    return {field.name(): int(sizes.get(field.id(), 0)) for field in fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,36 +113,50 @@ class Neighbour:
     context: str
 
 
-def neighbours(stores: Sequence[Store], word: str, layer: int | str, k: int = 10) -> list[Neighbour]:
+def neighbours(
+    stores: Sequence[Store],
+    word: str,
+    layer: int | str,
+    k: int = 10,
+    *,
+    occurrence: tuple[int, int] | None = None,
+) -> list[Neighbour]:
     """The units nearest to `word` by cosine, each surface once, the word itself left out.
 
-    The query is the mean over all occurrences of `word` in the stores (compared without case and
-    as NFC). Stores must hold the layer in vectors of one size, made by one model.
+    Surfaces are compared without case and as NFC. The query is the mean over all occurrences of
+    `word` in the stores, or one of them. Stores may hold different units (words, texts), but must
+    hold the layer in vectors of one size, made by one model. Memory is twenty bytes a row.
+
+    Args:
+        stores: where to look.
+        word: a unit of one of the stores.
+        layer: which layer.
+        k: how many at most.
+        occurrence: (text_id, unit_id) in the first store: this one alone, not the mean.
 
     Raises:
-        UsageError: the word is in no store (the message names similar ones), or the stores do not
-            fit together.
+        UsageError: the word is in no store (the message names similar ones), or not embedded, or
+            not at `occurrence`, or the stores do not fit together.
         LayerSelectionError: the layer is not in a store.
     """
     if k < 1:
         raise UsageError(f"{k} neighbours were asked for: expected at least 1.")
     _refuse_mixture(stores, layer)
-    tables = [store.dataset.to_table(columns=["text_id", "unit_id", "unit"]) for store in stores]
-    names = [_fold(surface) for table in tables for surface in table.column("unit").to_pylist()]
-    folded = pa.array(names, pa.string()).dictionary_encode()
-    keys = folded.indices.to_numpy()
-    wanted = pc.index(folded.dictionary, _fold(word)).as_py()
+    keys, wanted = _surface_keys(stores), hash(_fold(word))
+    same = np.flatnonzero(keys == wanted)
+    if not len(same):
+        raise UsageError(_not_found(word, stores))
+    rows = same if occurrence is None else _at(stores[0], same, word, occurrence)
     columns = [store.layer(layer) for store in stores]
-    rows = np.flatnonzero(keys == wanted) if wanted >= 0 else np.zeros(0, np.int64)
     query = _mean_vector(columns, rows)
     if query is None:
-        raise UsageError(_not_found(word, stores, folded.dictionary.to_pylist()))
+        raise UsageError(f"{word!r} got no token from this model, so it has no vector to compare.")
     scores = np.concatenate([cosines(column.batches(), query) for column in columns])
-    scores[rows] = np.nan
-    counts = np.bincount(keys)
+    scores[same] = np.nan
+    nearest = best(scores, keys, k)
     return [
-        _neighbour(stores, tables, int(row), float(scores[row]), int(counts[keys[row]]))
-        for row in best(scores, keys, k)
+        _neighbour(stores, int(row), float(scores[row]), int(np.count_nonzero(keys == keys[row])))
+        for row in nearest
     ]
 
 
@@ -141,53 +171,83 @@ def _refuse_mixture(stores: Sequence[Store], layer: int | str) -> None:
             )
 
 
-def _mean_vector(columns: Sequence[Any], rows: Any) -> Any:
-    """Mean of the embedded occurrences, or None."""
-    found, first = [], 0
+def _surface_keys(stores: Sequence[Store]) -> npt.NDArray[np.int64]:
+    """A number a row, equal where the folded surfaces are: their 64-bit hash, so none is held."""
+    parts = [np.zeros(0, np.int64)]
+    for surfaces in _surfaces(stores):
+        coded = surfaces.dictionary_encode()
+        keys = np.array([hash(_fold(surface)) for surface in coded.dictionary.to_pylist()], np.int64)
+        parts.append(keys[coded.indices.to_numpy()])
+    return np.concatenate(parts)
+
+
+def _surfaces(stores: Sequence[Store]) -> Iterator[pa.Array]:
+    for store in stores:
+        for batch in store.batches(["unit"]):
+            yield batch.column(0)
+
+
+def _at(
+    store: Store, rows: npt.NDArray[np.int64], word: str, occurrence: tuple[int, int]
+) -> npt.NDArray[np.int64]:
+    """The row among `rows` that is the unit `occurrence` of the store."""
+    own = rows[rows < len(store)]
+    table = store.take(own.tolist(), ["text_id", "unit_id"])
+    places = list(zip(table["text_id"].to_pylist(), table["unit_id"].to_pylist(), strict=True))
+    if occurrence not in places:
+        some = ", ".join(f"{text}:{unit}" for text, unit in places[:5]) or "nowhere"
+        raise UsageError(
+            f"{word!r} is not unit {occurrence[1]} of text {occurrence[0]} in {store.path}: it is at "
+            f"{some}{' …' if len(places) > 5 else ''} (text:unit)."
+        )
+    return own[[places.index(occurrence)]]
+
+
+def _mean_vector(columns: Sequence[LayerColumn], rows: npt.NDArray[np.int64]) -> npt.NDArray[Any] | None:
+    """Mean of the embedded ones among these rows of all columns, or None: (hidden_size,)."""
+    total, count, first = np.zeros(columns[0].shape[1]), 0, 0
     for column in columns:
         own = rows[(rows >= first) & (rows < first + len(column))] - first
         first += len(column)
-        if len(own):
-            vectors = np.asarray(column[own], np.float32)
-            found.append(vectors[~np.isnan(vectors[:, 0])])
-    together = np.concatenate(found) if found else np.zeros((0, 1))
-    return together.mean(0) if len(together) else None
+        for part in range(0, len(own), _TAKEN):
+            vectors = np.asarray(column[own[part : part + _TAKEN]], np.float64)
+            vectors = vectors[~np.isnan(vectors[:, 0])]
+            total, count = total + vectors.sum(0), count + len(vectors)
+    return total / count if count else None
 
 
-def _neighbour(
-    stores: Sequence[Store], tables: Sequence[pa.Table], row: int, cosine: float, count: int
-) -> Neighbour:
+_TAKEN = 4_096
+
+
+def _neighbour(stores: Sequence[Store], row: int, cosine: float, count: int) -> Neighbour:
     number = 0
-    while row >= tables[number].num_rows:
-        row -= tables[number].num_rows
+    while row >= len(stores[number]):
+        row -= len(stores[number])
         number += 1
-    table = tables[number]
-    text, unit = table.column("text_id")[row].as_py(), table.column("unit_id")[row].as_py()
-    near = table.slice(max(0, row - 5), min(row, 5) + 6)
-    around = [
-        surface
-        for surface, other in zip(
-            near.column("unit").to_pylist(), near.column("text_id").to_pylist(), strict=True
-        )
-        if other == text
-    ]
-    return Neighbour(
-        table.column("unit")[row].as_py(),
-        cosine,
-        count,
-        str(stores[number].path),
-        text,
-        unit,
-        " ".join(around),
-    )
+    store = stores[number]
+    around = range(max(0, row - AROUND), min(len(store), row + AROUND + 1))
+    table = store.take(around, ["text_id", "unit_id", "unit"])
+    texts, units, surfaces = (table.column(name).to_pylist() for name in table.column_names)
+    own = row - around.start
+    context = [surface for surface, text in zip(surfaces, texts, strict=True) if text == texts[own]]
+    return Neighbour(surfaces[own], cosine, count, str(store.path), texts[own], units[own], " ".join(context))
 
 
 def _fold(surface: str) -> str:
     return unicodedata.normalize("NFC", surface).casefold()
 
 
-def _not_found(word: str, stores: Sequence[Store], known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(_fold(word), known[:50_000], n=5)
+def _not_found(word: str, stores: Sequence[Store]) -> str:
+    known: dict[str, None] = {}
+    for surfaces in _surfaces(stores):
+        known.update((_fold(surface)[:100], None) for surface in surfaces.unique().to_pylist())
+        if len(known) > _KNOWN:
+            break
+    close = difflib.get_close_matches(_fold(word), known, n=5)
     hint = f"; similar ones are {', '.join(close)}" if close else ""
     where = ", ".join(str(store.path) for store in stores)
     return f"{word!r} is not a {stores[0].unit} of {where}{hint}."
+
+
+_KNOWN = 50_000
+"""Surfaces looked through for a suggestion."""

@@ -36,11 +36,11 @@ class LayerGeometry:
 def layer_geometry(batches: Iterable[Float[ndarray, "rows size"]]) -> LayerGeometry:
     """Describe one layer from its batches; memory is one batch.
 
-    The mean cosine is exact without visiting pairs: with unit vectors u, the sum over pairs of
-    u·v is ‖Σu‖² − n. Variances are merged batch by batch (Chan et al. 1983), which does not
+    The mean cosine is exact without visiting pairs: with unit vectors u, the sum over ordered
+    pairs of u·v is ‖Σu‖² − Σ‖u‖². Variances are merged batch by batch (Chan et al. 1983), which does not
     cancel as Σx² − (Σx)²/n does.
     """
-    count, norms = 0, 0.0
+    count, norms, selves = 0, 0.0, 0.0
     mean = deviation = direction = np.zeros(0)
     for batch in batches:
         rows = _embedded(batch)
@@ -50,7 +50,8 @@ def layer_geometry(batches: Iterable[Float[ndarray, "rows size"]]) -> LayerGeome
             mean = deviation = direction = np.zeros(rows.shape[1])
         lengths = np.linalg.norm(rows, axis=1)
         norms += float(lengths.sum())
-        direction = direction + (rows / np.maximum(lengths, 1e-30)[:, None]).sum(0)
+        direction = direction + (rows / np.where(lengths > 0, lengths, 1)[:, None]).sum(0)
+        selves += float(np.count_nonzero(lengths))  # ‖u‖² is 1, or 0 for a row of zeros
         fresh = rows.mean(0)
         total = count + len(rows)
         deviation = deviation + ((rows - fresh) ** 2).sum(0)
@@ -59,7 +60,7 @@ def layer_geometry(batches: Iterable[Float[ndarray, "rows size"]]) -> LayerGeome
         count = total
     if not count:
         return LayerGeometry(0, float("nan"), float("nan"), ())
-    cosine = (float(direction @ direction) - count) / (count * (count - 1)) if count > 1 else float("nan")
+    cosine = (float(direction @ direction) - selves) / (count * (count - 1)) if count > 1 else float("nan")
     return LayerGeometry(
         count, norms / count, cosine, _constant(np.sqrt(deviation / count)) if count > 1 else ()
     )

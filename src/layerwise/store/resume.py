@@ -72,6 +72,8 @@ def remove_leftovers(path: Path, in_manifest: Iterable[str], commits: Sequence[C
     for file in (path / "data").glob("*"):
         if file.name not in keep and file.is_file():
             file.unlink()
+    for file in (path / "_versions").glob(".tmp*"):  # a manifest that did not get its name
+        file.unlink()
     known = {commit.file_name for commit in commits}
     for file in (path / LEDGER).glob("*.parquet*"):
         if file.name not in known:
