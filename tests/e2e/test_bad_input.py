@@ -127,7 +127,9 @@ def test_a_store_of_another_run(folder: Path) -> None:
     assert run("extract ok.txt -o out --unit word --overwrite").status == 0
 
 
-@pytest.mark.parametrize("command", ["inspect nowhere", "inspect .", "export nowhere a.npy", "neighbours nowhere sea"])
+@pytest.mark.parametrize(
+    "command", ["inspect nowhere", "inspect .", "export nowhere a.npy", "neighbours nowhere sea"]
+)
 def test_no_store(folder: Path, command: str) -> None:
     refused(command, 1, "store")
 

@@ -42,7 +42,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(source: Path) -> Path:
     out = source.with_name("undisturbed.lance")
-    subprocess.run([sys.executable, "-c", SMALL_COMMITS, *arguments(source, out)], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", SMALL_COMMITS, *arguments(source, out)], check=True, capture_output=True
+    )
     return out
 
 
@@ -99,7 +101,9 @@ def kill_and_complete(source: Path, out: Path, undisturbed: Path, commits: int, 
 
 @pytest.mark.parametrize("commits", [0, 3])
 def test_kill_9(source: Path, undisturbed: Path, tmp_path: Path, commits: int) -> None:
-    kill_and_complete(source, tmp_path / "out.lance", undisturbed, commits, random.Random(commits).random() / 20)
+    kill_and_complete(
+        source, tmp_path / "out.lance", undisturbed, commits, random.Random(commits).random() / 20
+    )
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Makes `minilm_vectors.safetensors`: run once, by hand, with transformers alone.
 
-    python -m tests.golden.make_vectors
+python -m tests.golden.make_vectors
 """
 
 from __future__ import annotations

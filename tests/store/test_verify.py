@@ -134,7 +134,12 @@ def test_reading_damage_is_said_in_words(sound: Store, tmp_path: Path) -> None:
     for file in (path / "data").iterdir():
         file.write_bytes(b"\xff" * file.stat().st_size)
     store = open_store(path)
-    for read in (lambda: store.layer(0).numpy(), lambda: store.text(0), store.units, lambda: store.layer(0)[3]):
+    for read in (
+        lambda: store.layer(0).numpy(),
+        lambda: store.text(0),
+        store.units,
+        lambda: store.layer(0)[3],
+    ):
         with pytest.raises(StoreCorruptError, match="is damaged"):
             read()
 

@@ -5,6 +5,8 @@ All offsets are half-open and count Unicode code points of the text as given.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import regex
 from jaxtyping import Int
@@ -24,7 +26,7 @@ def whitespace_words(text: str) -> Spans:
 def unicode_words(text: str) -> Spans:
     """Spans between the default word boundaries of UAX #29, white space left out: (words, 2)."""
     edges = [0, *(match.start() for match in _BOUNDARY.finditer(text)), len(text)]
-    pairs = zip(edges, edges[1:], strict=False)
+    pairs = pairwise(edges)
     return _spans((start, end) for start, end in pairs if not text[start:end].isspace() and start < end)
 
 
