@@ -53,12 +53,11 @@ def arguments(source: Path, out: Path) -> list[str]:
 
 
 def start(source: Path, out: Path) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", SMALL_COMMITS, *arguments(source, out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    return process
 
 
 def wait_for_commits(process: subprocess.Popen[bytes], out: Path, commits: int) -> None:

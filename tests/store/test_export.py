@@ -189,12 +189,12 @@ def test_a_failed_export_leaves_nothing(
     store = make(tmp_path / "s", chunks(10))
     real, calls = Store.batches, []
 
-    def failing(self: Store, *given, **named):
+    def failing(self: Store, columns=None, size=None, rows=None):
         calls.append(1)
         if len(calls) == 2 or ending in (".parquet", ".csv", ".jsonl"):
-            yield next(real(self, *given, **{**named, "size": 1}))
+            yield next(real(self, columns, 1, rows))
             raise error
-        yield from real(self, *given, **named)
+        yield from real(self, columns, size, rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "batches", failing)

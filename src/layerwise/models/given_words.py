@@ -36,7 +36,7 @@ class GivenWords:
         split = [[text[start:end] for start, end in spans] for text, spans in zip(texts, words, strict=True)]
         encodings = self._backend.encode_batch(split, is_pretokenized=True, add_special_tokens=False)
         members = []
-        for text, spans, encoding in zip(texts, words, encodings, strict=True):
+        for spans, encoding in zip(words, encodings, strict=True):
             word = np.array(encoding.word_ids, np.int64)
             first = np.array([start for start, _ in spans], np.int64)
             offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
