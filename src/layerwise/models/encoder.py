@@ -237,7 +237,7 @@ class Encoder:
             stride=request.stride,
             long_text=request.long_text,
             words=request.words,
-            need_words=request.unit != "text",
+            align=request.unit != "text",
         )
 
     def describe(self) -> dict[str, Any]:

@@ -12,20 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from layerwise.errors import SourceError, TextTooLongError, UsageError
 from layerwise.models.given_words import GivenWords
+from layerwise.models.member import Ints, Member, tokenise, tokenise_only
 from layerwise.models.special_tokens import Template, learn_templates
-from layerwise.ops.alignment import assign, trim, unicode_words, whitespace_words
 from layerwise.ops.windows import Windows, default_stride, plan
 from layerwise.types import TextRecord
-
-Ints = npt.NDArray[np.int64]
-
-_NONE = np.zeros(0, np.int64)
-_FIND_WORDS = {"whitespace": whitespace_words, "unicode": unicode_words}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +69,6 @@ class EncodedText:
     edge_word: Ints
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """The tokens of one text on its own: ids (tokens,), spans (tokens, 2), pre-token (tokens,)."""
-
-    ids: Ints
-    spans: npt.NDArray[np.int64]
-    pretoken: Ints
-
-
 class Tokenization:
     """How texts become sequences of tokens under one choice of windows and words.
 
@@ -100,51 +85,57 @@ class Tokenization:
         stride: int | None = None,
         long_text: str = "window",
         words: str = "tokenizer",
-        need_words: bool = True,
+        align: bool = True,
     ) -> None:
+        """Choose how texts are tokenised; without `align`, spans and words are left out."""
         backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         backend.no_truncation()
         backend.no_padding()
         self._backend = backend
         self._single, self._pair = learn_templates(backend)
         self._max_length, self._stride, self._long_text = max_length, stride, long_text
-        self._words, self._need_words = words, need_words
+        self._words, self._align = words, align
         self._given = GivenWords(tokenizer) if words == "given" else None
         for template in (self._single, self._pair):
             if max_length <= len(template):
                 raise UsageError(
                     f"max_length is {max_length}, and {len(template)} of these are special tokens: expected more."
                 )
+        if stride is not None:  # refuses what does not fit before any text is read
+            plan(0, max_length - len(self._single), stride)
 
     def encode(self, records: Sequence[TextRecord], first_text: int = 0) -> list[EncodedText]:
         """Tokenise texts; `first_text` is the number of the first, for messages."""
-        texts = [record.text for record in records]
+        firsts = self._firsts(records, first_text)
         pairs = [record.text_pair for record in records if record.text_pair is not None]
-        if self._given is None:
-            firsts = self._members(texts)
-        else:
-            for number, record in enumerate(records):
-                if record.words is None:
-                    raise SourceError(
-                        f"text {first_text + number} comes without words, and words='given' needs them: name a "
-                        "--words-column, read .conllu, or choose tokenizer, whitespace or unicode."
-                    )
-            firsts = self._given.members(texts, [record.words or () for record in records])
-        seconds = iter(self._members(pairs))
+        seconds = iter(self._members(pairs, "tokenizer" if self._given else self._words))
         encoded = []
         for number, (record, first) in enumerate(zip(records, firsts, strict=True)):
             second = None if record.text_pair is None else next(seconds)
             encoded.append(self._encode(record, first, second, first_text + number))
         return encoded
 
-    def _members(self, texts: Sequence[str]) -> list[Member]:
-        encodings: list[Encoding] = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        return [member(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+    def _firsts(self, records: Sequence[TextRecord], first_text: int) -> list[Member]:
+        texts = [record.text for record in records]
+        if self._given is None:
+            return self._members(texts, self._words)
+        words = []
+        for number, record in enumerate(records, first_text):
+            if record.words is None:
+                raise SourceError(
+                    f"text {number} comes without words, and words='given' needs them: name a --words-column, "
+                    "read .conllu, or choose tokenizer, whitespace or unicode."
+                )
+            words.append(record.words)
+        return self._given.tokenise(texts, words)
+
+    def _members(self, texts: Sequence[str], words: str) -> list[Member]:
+        return tokenise(self._backend, texts, words) if self._align else tokenise_only(self._backend, texts)
 
     def _encode(self, record: TextRecord, first: Member, second: Member | None, number: int) -> EncodedText:
         members: tuple[Member, ...] = (first,) if second is None else (first, second)
         template = self._single if second is None else self._pair
-        total = sum(len(one.ids) for one in members)
+        total = sum(len(one) for one in members)
         capacity = self._max_length - len(template)
         cut = 0
         if total > capacity:
@@ -161,7 +152,7 @@ class Tokenization:
 
     def _plan(self, members: tuple[Member, ...], capacity: int) -> list[Windows]:
         """Windows over each text; over a pair, each gets the room the other leaves, at least half."""
-        lengths = [len(one.ids) for one in members]
+        lengths = [len(one) for one in members]
         rooms = [capacity]
         if len(members) == 2:
             room = min(lengths[0], max(capacity // 2, capacity - lengths[1]))
@@ -184,10 +175,16 @@ class Tokenization:
         template: Template,
     ) -> EncodedText:
         spans = np.concatenate([one.spans for one in members])
-        member_ids = np.repeat(np.arange(len(members)), [len(one.ids) for one in members])
-        words = self._find_words(record, members) if self._need_words else _NO_WORDS
+        words = np.concatenate([one.words for one in members])
+        first_token = np.cumsum([0, *(len(one) for one in members)])
+        first_word = np.cumsum([0, *(len(one.words) for one in members)])
+        edge_token = np.concatenate(
+            [one.edge_token + t for one, t in zip(members, first_token, strict=False)]
+        )
+        edge_word = np.concatenate([one.edge_word + w for one, w in zip(members, first_word, strict=False)])
         word_id = np.full(len(spans), -1, np.int64)
-        word_id[words.edge_token[::-1]] = words.edge_word[::-1]  # the first word of a token wins
+        word_id[edge_token[::-1]] = edge_word[::-1]  # the first word of a token wins
+        numbers = np.arange(len(members))
         return EncodedText(
             text=record.text,
             sequences=sequences,
@@ -198,93 +195,29 @@ class Tokenization:
             position=position,
             start=spans[:, 0],
             end=spans[:, 1],
-            sequence_id=member_ids,
+            sequence_id=np.repeat(numbers, [len(one) for one in members]),
             word_id=word_id,
-            word_start=words.spans[:, 0],
-            word_end=words.spans[:, 1],
-            word_sequence_id=words.member,
-            edge_token=words.edge_token,
-            edge_word=words.edge_word,
+            word_start=words[:, 0],
+            word_end=words[:, 1],
+            word_sequence_id=np.repeat(numbers, [len(one.words) for one in members]),
+            edge_token=edge_token,
+            edge_word=edge_word,
         )
-
-    def _find_words(self, record: TextRecord, members: tuple[Member, ...]) -> _Words:
-        found = []
-        for index, (one, text) in enumerate(
-            zip(members, (record.text, record.text_pair or ""), strict=False)
-        ):
-            if self._words == "given" and index == 0:
-                spans = np.array(record.words, np.int64).reshape(-1, 2)
-                found.append((spans, np.arange(len(one.ids)), one.pretoken))
-            elif self._words in _FIND_WORDS:
-                spans = _FIND_WORDS[self._words](text)
-                found.append((spans, *assign(one.spans, spans)))
-            else:
-                found.append(_pretokens(one))
-        return _join_words(found, [len(one.ids) for one in members])
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    spans: npt.NDArray[np.int64]
-    member: Ints
-    edge_token: Ints
-    edge_word: Ints
-
-
-_NO_WORDS = _Words(np.zeros((0, 2), np.int64), _NONE, _NONE, _NONE)
-
-
-def member(text: str, encoding: Encoding) -> Member:
-    """One encoding as arrays, spans trimmed of white space."""
-    ids = np.array(encoding.ids, np.int64)
-    spans = np.array(encoding.offsets, np.int64).reshape(-1, 2)
-    pretoken = np.array([-1 if word is None else word for word in encoding.word_ids], np.int64)
-    return Member(ids, trim(text, spans), pretoken)
-
-
-def _pretokens(one: Member) -> tuple[npt.NDArray[np.int64], Ints, Ints]:
-    """The tokenizer's own words: runs of tokens of one pre-token."""
-    if not len(one.ids):
-        return np.zeros((0, 2), np.int64), _NONE, _NONE
-    # A token outside any pre-token (a literal "[MASK]") is a word of its own.
-    new = (one.pretoken[1:] != one.pretoken[:-1]) | (one.pretoken[1:] < 0)
-    word = np.concatenate(([0], np.cumsum(new)))
-    begins = np.flatnonzero(np.concatenate(([True], new)))
-    start = np.minimum.reduceat(one.spans[:, 0], begins)
-    end = np.maximum.reduceat(one.spans[:, 1], begins)
-    return np.stack([start, end], axis=1), np.arange(len(word)), word
-
-
-def _join_words(found: list[tuple[npt.NDArray[np.int64], Ints, Ints]], lengths: list[int]) -> _Words:
-    """Words of both texts, numbered on; tokens that truncation cut off are no longer there."""
-    num_words = [len(spans) for spans, _, _ in found]
-    first_token = np.concatenate(([0], np.cumsum(lengths)))
-    first_word = np.concatenate(([0], np.cumsum(num_words)))
-    return _Words(
-        spans=np.concatenate([spans for spans, _, _ in found]),
-        member=np.repeat(np.arange(len(found)), num_words),
-        edge_token=np.concatenate([token + first_token[i] for i, (_, token, _) in enumerate(found)]),
-        edge_word=np.concatenate([word + first_word[i] for i, (_, _, word) in enumerate(found)]),
-    )
 
 
 def _truncate(members: tuple[Member, ...], capacity: int) -> tuple[Member, ...]:
     """What transformers' `truncation=True` keeps: of a pair, the longer text is cut first."""
-    keep = [len(one.ids) for one in members]
-    if len(keep) == 1:
-        keep = [capacity]
+    if len(members) == 1:
+        return (members[0].cut(capacity),)
+    lengths = [len(one) for one in members]
+    half = capacity // 2
+    if min(lengths) > half:  # both are cut; an odd token goes to the second
+        keep = [half, capacity - half]
+    elif lengths[0] <= lengths[1]:
+        keep = [lengths[0], capacity - lengths[0]]
     else:
-        short = min(keep)
-        other = min(short, capacity // 2)
-        rest = capacity - other
-        # tokenizers' LongestFirst: equal halves, the odd token to the second text
-        if short > capacity // 2:
-            keep = [capacity // 2, capacity - capacity // 2]
-        else:
-            keep = [other, rest] if keep[0] <= keep[1] else [rest, other]
-    return tuple(
-        Member(one.ids[:n], one.spans[:n], one.pretoken[:n]) for one, n in zip(members, keep, strict=True)
-    )
+        keep = [capacity - lengths[1], lengths[1]]
+    return tuple(one.cut(count) for one, count in zip(members, keep, strict=True))
 
 
 def _lay_out(
