@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,8 +30,9 @@ def test_a_zero_row_or_query_is_no_error() -> None:
 
 def plain_best(scores: list[float], groups: list[int], k: int) -> list[int]:
     found: list[int] = []
-    for row in sorted(range(len(scores)), key=lambda row: (-scores[row], row)):
-        if scores[row] == scores[row] and groups[row] not in [groups[other] for other in found]:
+    rows = [row for row in range(len(scores)) if not math.isnan(scores[row])]
+    for row in sorted(rows, key=lambda row: (-scores[row], row)):
+        if groups[row] not in [groups[other] for other in found]:
             found.append(row)
     return found[:k]
 

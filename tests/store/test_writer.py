@@ -232,26 +232,13 @@ def test_another_run_is_refused_by_name(tmp_path: Path) -> None:
     writer(path, resume=True).close()  # a refused run holds no lock
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        "model",
-        "weights_sha256",
-        "tokenizer_sha256",
-        "layers",
-        "unit",
-        "words",
-        "pooling",
-        "mix",
-        "dtype",
-        "store_dtype",
-        "max_length",
-        "stride",
-        "long_text",
-        "source",
-        "keep",
-    ],
+FIELDS = (
+    *("model", "weights_sha256", "tokenizer_sha256", "layers", "unit", "words", "pooling", "mix"),
+    *("dtype", "store_dtype", "max_length", "stride", "long_text", "source", "keep"),
 )
+
+
+@pytest.mark.parametrize("field", FIELDS)
 def test_every_field_that_matters_must_agree(tmp_path: Path, field: str) -> None:
     make(tmp_path / "o", chunks(1))
     with pytest.raises(StoreMismatchError, match=f"{field} is "):
