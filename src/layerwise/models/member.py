@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from layerwise.ops.alignment import assign, trim, unicode_words, whitespace_words
+from layerwise.ops.alignment import WORD_FINDERS, assign, attach_marks, trim
 
 Ints = npt.NDArray[np.int64]
 Spans = npt.NDArray[np.int64]
@@ -24,7 +24,8 @@ class Member:
 
     Attributes:
         ids: (tokens,) without special tokens.
-        spans: (tokens, 2) the characters of each token, without surrounding white space.
+        spans: (tokens, 2) the characters of each token, without surrounding white space and with
+            the combining marks behind it that no token covers.
         words: (words, 2) the characters of each word.
         edge_token, edge_word: (edges,) which token belongs to which word; sorted by word, token.
     """
@@ -49,11 +50,11 @@ class Member:
 def tokenise(backend: Tokenizer, texts: Sequence[str], words: str) -> list[Member]:
     """Tokenise texts and find their words: `tokenizer`, `whitespace` or `unicode`."""
     encodings: list[Encoding] = backend.encode_batch(list(texts), add_special_tokens=False)
-    find = _FIND.get(words)
+    find = WORD_FINDERS.get(words)
     members = []
     for text, encoding in zip(texts, encodings, strict=True):
         ids = np.array(encoding.ids, np.int64)
-        spans = trim(text, np.array(encoding.offsets, np.int64).reshape(-1, 2))
+        spans = attach_marks(text, trim(text, np.array(encoding.offsets, np.int64).reshape(-1, 2)))
         if find is None:
             members.append(Member(ids, spans, *_pretokens(spans, encoding)))
         else:
@@ -70,9 +71,6 @@ def tokenise_only(backend: Tokenizer, texts: Sequence[str]) -> list[Member]:
         ids = np.array(encoding.ids, np.int64)
         members.append(Member(ids, np.zeros((len(ids), 2), np.int64), NO_SPANS, NONE, NONE))
     return members
-
-
-_FIND: Mapping[str, Callable[[str], Spans]] = {"whitespace": whitespace_words, "unicode": unicode_words}
 
 
 def _pretokens(spans: Spans, encoding: Encoding) -> tuple[Spans, Ints, Ints]:

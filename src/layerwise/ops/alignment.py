@@ -1,21 +1,26 @@
 """Words in a source text, and which tokens make up which word.
 
-All offsets are half-open and count Unicode code points of the text as given.
+All offsets are half-open and count Unicode code points of the text as given. White space is what
+`str.isspace` and `str.split` take it to be.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 import numpy as np
 import regex
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from numpy import ndarray
+
+from layerwise.ops.word_boundaries import SEGMENT
 
 Spans = Int[ndarray, "units 2"]
 
-_NOT_SPACE = regex.compile(r"\S+")
-_BOUNDARY = regex.compile(r"(?w)\b")
+_NOT_SPACE = re.compile(r"\S+")
+_ATTACHED = regex.compile(r"[\p{Grapheme_Extend}\p{M}\u200d]")
 
 
 def whitespace_words(text: str) -> Spans:
@@ -24,10 +29,18 @@ def whitespace_words(text: str) -> Spans:
 
 
 def unicode_words(text: str) -> Spans:
-    """Spans between the default word boundaries of UAX #29, white space left out: (words, 2)."""
-    edges = [0, *(match.start() for match in _BOUNDARY.finditer(text)), len(text)]
-    pairs = pairwise(edges)
-    return _spans((start, end) for start, end in pairs if not text[start:end].isspace() and start < end)
+    """Spans between the default word boundaries of UAX #29, without white space: (words, 2).
+
+    A combining mark after a space has the space for its base; here it is a word of its own.
+    """
+    spans = _spans(match.span() for match in SEGMENT.finditer(text) if not match[0].isspace())
+    return trim(text, spans)
+
+
+WORD_FINDERS: Mapping[str, Callable[[str], Spans]] = {
+    "whitespace": whitespace_words,
+    "unicode": unicode_words,
+}
 
 
 def trim(text: str, spans: Spans) -> Spans:
@@ -35,22 +48,47 @@ def trim(text: str, spans: Spans) -> Spans:
 
     SentencePiece and byte-level tokens carry the space before the word.
     """
-    trimmed = spans.copy()
-    for row, (start, end) in enumerate(spans.tolist()):
-        if end > start and (text[start].isspace() or text[end - 1].isspace()):
-            piece = text[start:end]
-            if core := piece.strip():
-                left = start + len(piece) - len(piece.lstrip())
-                trimmed[row] = left, left + len(core)
-    return trimmed
+    space = is_space(text)
+    if not space.any() or not len(spans):
+        return spans.copy()
+    here = np.arange(len(space))
+    following = np.minimum.accumulate(np.where(space, len(space), here)[::-1])[::-1]
+    preceding = np.maximum.accumulate(np.where(space, -1, here))
+    start, end = spans[:, 0], spans[:, 1]
+    core_start = np.append(following, len(space))[start]
+    core_end = preceding[end - 1] + 1
+    solid = (end > start) & (core_start < end)
+    return np.stack([np.where(solid, core_start, start), np.where(solid, core_end, end)], axis=1)
+
+
+def attach_marks(text: str, spans: Spans) -> Spans:
+    """Extend each span over the combining marks behind it that no other span covers.
+
+    A normaliser that composes or strips accents leaves the mark of "e\u0301" outside the token of
+    "é"; the same goes for variation selectors and joiners that a tokenizer drops. White space and
+    spans without width are left alone. Spans must be sorted by their start.
+    """
+    if text.isascii() or not len(spans):
+        return spans.copy()
+    marks = np.fromiter((match.start() for match in _ATTACHED.finditer(text)), np.int64)
+    if not len(marks):
+        return spans.copy()
+    attached = np.zeros(len(text) + 1, np.bool_)
+    attached[marks] = True
+    here = np.arange(len(text) + 1)
+    reach = np.minimum.accumulate(np.where(attached, len(text), here)[::-1])[::-1]
+    start, end = spans[:, 0], spans[:, 1]
+    next_span = np.searchsorted(start, end, side="left")
+    limit = np.append(start, len(text))[next_span]
+    solid = (end > start) & ~np.append(is_space(text), True)[end - 1]
+    return np.stack([start, np.where(solid, np.minimum(reach[end], limit), end)], axis=1)
 
 
 def assign(tokens: Spans, words: Spans) -> tuple[Int[ndarray, " edges"], Int[ndarray, " edges"]]:
     """Every (token, word) whose spans overlap, sorted by word, then token.
 
     A token over several words (a SentencePiece over 这本 where each 汉字 is a word) belongs to each.
-    A token without width belongs to none. Words must be sorted and must not overlap; tokens must
-    be sorted by their start.
+    A token without width belongs to none. Words must be sorted and must not overlap.
     """
     if not len(tokens) or not len(words):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -64,5 +102,21 @@ def assign(tokens: Spans, words: Spans) -> tuple[Int[ndarray, " edges"], Int[nda
     return token[order], word[order]
 
 
-def _spans(pairs: object) -> Spans:
-    return np.array(list(pairs), np.int64).reshape(-1, 2)  # type: ignore[call-overload]
+def is_space(text: str) -> Bool[ndarray, " characters"]:
+    """Which characters are white space."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    table = _space_table()
+    return table[np.minimum(codes, len(table) - 1)]
+
+
+@cache
+def _space_table() -> Bool[ndarray, " codes"]:
+    """Whether each code point is white space, up to one past the last that is (U+3000)."""
+    spaces = [code for code in range(0x10000) if chr(code).isspace()]
+    table = np.zeros(spaces[-1] + 2, np.bool_)
+    table[spaces] = True
+    return table
+
+
+def _spans(pairs: Iterable[tuple[int, int]]) -> Spans:
+    return np.array(list(pairs), np.int64).reshape(-1, 2)

@@ -9,6 +9,8 @@ from layerwise.errors import choose
 from layerwise.ops.scalar_mix import scalar_mix
 from layerwise.types import MIXES
 
+_MIXES = tuple(mix for mix in MIXES if mix != "none")
+
 
 def mix_layers(
     hidden_states: Float[Tensor, "layers units size"],
@@ -22,7 +24,7 @@ def mix_layers(
     Raises:
         UsageError: an unknown mix.
     """
-    choose("mix", mix, MIXES)
+    choose("mix", mix, _MIXES)
     if mix == "concat":
         return hidden_states.transpose(0, 1).flatten(1)
     if mix == "scalar":

@@ -8,6 +8,7 @@ pass: measured on 4,096 × 768 into 3,000 units at 0.7 ms, against 8 ms for `seg
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
@@ -23,5 +24,11 @@ def segment_sum(
 def segment_max(
     hidden: Float[Tensor, "tokens size"], token: Int[Tensor, " edges"], first: Int[Tensor, " units"]
 ) -> Float[Tensor, "units size"]:
-    """Largest value of each unit's tokens, dimension by dimension; every unit has at least one."""
-    return embedding_bag(token, hidden.float(), first, mode="max")
+    """Largest value of each unit's tokens, dimension by dimension; every unit has at least one.
+
+    NaN if any of them is: `embedding_bag` alone would pass over a NaN between numbers, and a
+    broken hidden state would look sound.
+    """
+    values = hidden.float()
+    poisoned = embedding_bag(token, values, first, mode="sum").isnan()
+    return embedding_bag(token, values, first, mode="max").masked_fill(poisoned, torch.nan)

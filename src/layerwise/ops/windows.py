@@ -38,7 +38,8 @@ def plan(num_tokens: int, capacity: int, stride: int) -> Windows:
 
     What fits is one window. The last window is moved left to be full, so that its tokens have as
     much context as any. Each token is taken from the window in which it is furthest from a cut
-    (an edge of the window that is not an edge of the text); ties go to the earlier window.
+    (an edge of the window that is not an edge of the text); ties go to the earlier window. So a
+    token has at least `stride // 2` tokens between itself and any cut of its window.
 
     Raises:
         UsageError: `stride` is not in 0..capacity-1.
@@ -52,23 +53,18 @@ def plan(num_tokens: int, capacity: int, stride: int) -> Windows:
         return Windows(zero, zero + num_tokens, np.zeros(num_tokens, np.int64))
     step = capacity - stride
     count = 1 + -(-(num_tokens - capacity) // step)
-    start = np.minimum(np.arange(count) * step, num_tokens - capacity)
+    start = np.minimum(np.arange(count, dtype=np.int64) * step, num_tokens - capacity)
     return Windows(start, start + capacity, _owners(start, start + capacity, num_tokens))
 
 
 def _owners(
     start: Int[ndarray, " windows"], end: Int[ndarray, " windows"], num_tokens: int
 ) -> Int[ndarray, " tokens"]:
-    """The window in which each token has most context on its poorer side."""
-    owner = np.zeros(num_tokens, np.int64)
-    best = np.full(num_tokens, -1, np.int64)
-    unbounded = num_tokens  # the text's own edges cut nothing off
-    for window, (first, after) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
-        tokens = np.arange(first, after)
-        left = tokens - first if first else np.full(len(tokens), unbounded)
-        right = after - 1 - tokens if after < num_tokens else np.full(len(tokens), unbounded)
-        context = np.minimum(left, right)
-        better = context > best[first:after]
-        owner[first:after][better] = window
-        best[first:after][better] = context[better]
-    return owner
+    """The window in which each token has most context on its poorer side.
+
+    Between neighbours a token changes hands where its distance to the later window's left edge
+    exceeds its distance to the earlier window's right edge: past the middle of their overlap.
+    """
+    handover = (start[1:] + end[:-1] - 1) // 2 + 1  # first token of the later window's share
+    share = np.diff(np.concatenate(([0], handover, [num_tokens])))
+    return np.repeat(np.arange(len(start)), share)
