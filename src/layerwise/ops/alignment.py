@@ -66,29 +66,32 @@ def attach_marks(text: str, spans: Spans) -> Spans:
 
     A normaliser that composes or strips accents leaves the mark of "e\u0301" outside the token of
     "é"; the same goes for variation selectors and joiners that a tokenizer drops. White space and
-    spans without width are left alone. Spans must be sorted by their start.
+    spans without width are left alone.
     """
     if text.isascii() or not len(spans):
         return spans.copy()
     marks = np.fromiter((match.start() for match in _ATTACHED.finditer(text)), np.int64)
     if not len(marks):
         return spans.copy()
-    attached = np.zeros(len(text) + 1, np.bool_)
-    attached[marks] = True
-    here = np.arange(len(text) + 1)
-    reach = np.minimum.accumulate(np.where(attached, len(text), here)[::-1])[::-1]
     start, end = spans[:, 0], spans[:, 1]
-    next_span = np.searchsorted(start, end, side="left")
-    limit = np.append(start, len(text))[next_span]
+    size = len(text) + 1
+    covered = np.cumsum(np.bincount(start, minlength=size) - np.bincount(end, minlength=size)) > 0
+    attached = np.zeros(size, np.bool_)
+    attached[marks] = ~covered[marks]
+    here = np.arange(size)
+    reach = np.minimum.accumulate(np.where(attached, len(text), here)[::-1])[::-1]
     solid = (end > start) & ~np.append(is_space(text), True)[end - 1]
-    return np.stack([start, np.where(solid, np.minimum(reach[end], limit), end)], axis=1)
+    return np.stack([start, np.where(solid, reach[end], end)], axis=1)
 
 
-def assign(tokens: Spans, words: Spans) -> tuple[Int[ndarray, " edges"], Int[ndarray, " edges"]]:
+def assign(
+    tokens: Int[ndarray, "tokens 2"], words: Int[ndarray, "words 2"]
+) -> tuple[Int[ndarray, " edges"], Int[ndarray, " edges"]]:
     """Every (token, word) whose spans overlap, sorted by word, then token.
 
     A token over several words (a SentencePiece over 这本 where each 汉字 is a word) belongs to each.
-    A token without width belongs to none. Words must be sorted and must not overlap.
+    A token without width belongs to none, and a word without width has none. Words must be sorted
+    and must not overlap.
     """
     if not len(tokens) or not len(words):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -98,6 +101,8 @@ def assign(tokens: Spans, words: Spans) -> tuple[Int[ndarray, " edges"], Int[nda
     token = np.repeat(np.arange(len(tokens)), counts)
     within = np.arange(len(token)) - np.repeat(np.cumsum(counts) - counts, counts)
     word = first[token] + within
+    wide = words[word, 1] > words[word, 0]
+    token, word = token[wide], word[wide]
     order = np.lexsort((token, word))
     return token[order], word[order]
 

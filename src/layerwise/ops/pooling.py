@@ -30,5 +30,5 @@ def segment_max(
     broken hidden state would look sound.
     """
     values = hidden.float()
-    poisoned = embedding_bag(token, values, first, mode="sum").isnan()
+    poisoned = embedding_bag(token, values.isnan().float(), first, mode="sum") > 0
     return embedding_bag(token, values, first, mode="max").masked_fill(poisoned, torch.nan)

