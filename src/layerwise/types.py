@@ -162,6 +162,7 @@ class HiddenStates:
         num_tokens: tokens the text has, special tokens not counted.
         num_windows: windows it was encoded in (1 unless it is longer than the model takes).
         num_truncated: tokens that were cut off (0 unless `long_text="truncate"`).
+        num_hidden_layers: number of blocks of the model (N), whatever layers are here.
         attentions: (num_blocks, num_heads, seq, seq) over `tokens`, if asked for.
         tokens: the model's tokens, special tokens included, that `attentions` is over.
     """
@@ -172,8 +173,9 @@ class HiddenStates:
     units: tuple[Unit, ...]
     hidden_states: npt.NDArray[np.floating[Any]]
     num_tokens: int
-    num_windows: int = 1
-    num_truncated: int = 0
+    num_windows: int
+    num_truncated: int
+    num_hidden_layers: int
     attentions: npt.NDArray[np.floating[Any]] | None = None
     tokens: tuple[str, ...] | None = None
 
@@ -181,11 +183,14 @@ class HiddenStates:
         return len(self.units)
 
     def layer(self, layer: Layer | Literal["mix"]) -> npt.NDArray[np.floating[Any]]:
-        """One layer by name (negative numbers count from the model's last): (num_units, hidden_size)."""
-        numbers = [name for name in self.layers if isinstance(name, int)]
+        """One layer by name (negative numbers count from the model's last): (num_units, hidden_size).
+
+        Raises:
+            LayerSelectionError: it was not extracted.
+        """
         wanted = layer
-        if isinstance(layer, int) and layer < 0 and numbers:
-            wanted = max(numbers) + 1 + layer
+        if isinstance(layer, int) and layer < 0:
+            wanted = self.num_hidden_layers + 1 + layer
         if wanted not in self.layers:
             raise LayerSelectionError(
                 f"layer {layer!r} was not extracted: this result holds {', '.join(map(str, self.layers))}."

@@ -224,11 +224,21 @@ def test_what_is_no_text_is_refused_in_words(text: Any) -> None:
         encoder.encode(["the cat", text])
 
 
-@pytest.mark.parametrize("texts", [None, 5, {"text": "the cat"}, b"the cat", TextRecord("the cat")])
+@pytest.mark.parametrize("texts", [None, 5, b"the cat"])
 def test_what_is_no_list_of_texts_is_refused_in_words(texts: Any) -> None:
-    """A dict would be iterated over its keys, and the word "text" be encoded."""
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="expected a"):
         shared_encoder("wordpiece").encode(texts)
+
+
+@pytest.mark.parametrize("texts", ["the cat", {"text": "the cat"}, TextRecord("the cat")])
+def test_one_text_alone_is_a_list_of_one(texts: Any) -> None:
+    """A dict must not be iterated over its keys, and the word "text" be encoded."""
+    assert [states.text for states in shared_encoder("wordpiece").encode(texts)] == ["the cat"]
+
+
+def test_a_stream_of_one_text_would_be_one_of_its_characters() -> None:
+    with pytest.raises(UsageError, match="expected a list"):
+        next(shared_encoder("wordpiece").stream("the cat"))
 
 
 def test_texts_may_come_in_any_iterable() -> None:

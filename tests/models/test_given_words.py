@@ -125,6 +125,13 @@ def test_words_may_overlap_and_repeat(kind: str) -> None:
         assert np.abs(states.hidden_states[:, row] - tokens.hidden_states[:, own].mean(1)).max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_word_of_one_letter_within_another_is_embedded(kind: str) -> None:
+    spans = [(4, 5), (4, 7)]
+    states = shared_encoder(kind).encode(["the a b"], unit="word", words=[spans])[0]
+    assert [(unit.surface, unit.embedded) for unit in states.units] == [("a", True), ("a b", True)]
+
+
 def test_a_given_word_without_token_is_a_row_without_vector() -> None:
     states = shared_encoder("wordpiece").encode(
         ["the \ufe0f cat"], unit="word", words=[[(0, 3), (3, 3), (4, 5), (6, 9)]]

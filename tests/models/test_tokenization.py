@@ -175,8 +175,16 @@ def test_a_text_too_long_is_named_with_its_number_and_length() -> None:
 
 
 def test_a_window_without_room_for_a_token_is_refused() -> None:
-    with pytest.raises(UsageError, match="max_length is 3, and 3 of these are special tokens"):
-        Tokenization(tiny_tokenizer("wordpiece"), max_length=3)
+    with pytest.raises(
+        UsageError, match="max_length is 2, and 2 of these are special tokens: expected at least 3"
+    ):
+        Tokenization(tiny_tokenizer("wordpiece"), max_length=2)
+    single_only = Tokenization(tiny_tokenizer("wordpiece"), max_length=3)
+    assert len(single_only.encode([TextRecord("the")])[0].sequences) == 1
+    with pytest.raises(
+        UsageError, match="max_length is 3, and 3 of these are special tokens: expected at least 4"
+    ):
+        single_only.encode([TextRecord("the", "the")])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import tokenizers
 import torch
@@ -20,9 +20,10 @@ from layerwise.models.locate import EMBEDDED, ModelFiles, locate
 from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_chunks
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm
+from layerwise.models.states import split
 from layerwise.models.tokenization import EncodedText, Tokenization
-from layerwise.text.words import word_spans
-from layerwise.types import HiddenStates, Layer, LayerSelection, TextLike, TextRecord, TextsLike, Unit
+from layerwise.text.records import as_records
+from layerwise.types import HiddenStates, LayerSelection, TextLike, TextRecord, TextsLike
 from layerwise.version import __version__
 
 DEFAULT_MAX_LENGTH = 512
@@ -109,7 +110,7 @@ class Encoder:
 
     def encode(
         self,
-        texts: str | TextsLike,
+        texts: TextLike | TextsLike,
         layers: str | int | Sequence[int | str] = "all",
         unit: str = "token",
         *,
@@ -125,8 +126,8 @@ class Encoder:
         """Encode texts; one `HiddenStates` a text, in their order.
 
         Args:
-            texts: strings, `(text, text_pair)` tuples, dicts or `TextRecord`s (one string is
-                taken as a list of one).
+            texts: strings, `(text, text_pair)` tuples, dicts or `TextRecord`s (one string, dict or
+                record is taken as a list of one).
             layers: `"all"`, or numbers, slices and `final` as in `"0,6,-1"`, `"-4:"`.
             unit: `"token"`, `"word"` or `"text"`.
             words: `"tokenizer"`, `"whitespace"`, `"unicode"`, `"given"` (the records bring them),
@@ -141,7 +142,7 @@ class Encoder:
             UsageError: an option that does not exist or does not fit.
             TextTooLongError: with `long_text="error"`; or with `attentions` and several windows.
         """
-        listed = [texts] if isinstance(texts, str) else texts
+        listed = [texts] if isinstance(texts, str | Mapping | TextRecord) else texts
         return list(
             self.stream(
                 listed,
@@ -175,13 +176,13 @@ class Encoder:
             raise UsageError(
                 "attention weights are between tokens: they go with unit='token' and mix='none'."
             )
-        return self._stream(_records(texts, given), request, attentions)
+        return self._stream(as_records(texts, given), request, attentions)
 
     def _stream(
         self, records: Iterable[TextRecord], request: Request, attentions: bool
     ) -> Iterator[HiddenStates]:
         for chunk in self.chunks(records, request):
-            for text, states in zip(chunk.texts, _split(chunk, request), strict=True):
+            for text, states in zip(chunk.texts, split(chunk, request), strict=True):
                 yield self._with_attentions(text, states, request) if attentions else states
 
     def _with_attentions(self, text: EncodedText, states: HiddenStates, request: Request) -> HiddenStates:
@@ -274,77 +275,3 @@ class Encoder:
         limits = [self.engine.anatomy.max_positions, self.tokenizer.model_max_length]
         known = [limit for limit in limits if limit is not None and 0 < limit < 1_000_000]
         return min(known, default=DEFAULT_MAX_LENGTH)  # a tokenizer without a limit says 10^30
-
-
-def as_record(text: TextLike) -> TextRecord:
-    """One text in any accepted form as a `TextRecord`.
-
-    Raises:
-        UsageError: it is none of these forms.
-    """
-    if isinstance(text, TextRecord):
-        return text
-    if isinstance(text, str):
-        return TextRecord(text)
-    if isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) for part in text):
-        return TextRecord(*text)
-    if isinstance(text, Mapping) and isinstance(text.get("text"), str):
-        words = text.get("words")
-        spans = None if words is None else word_spans(text["text"], words)
-        return TextRecord(text["text"], text.get("text_pair"), spans)
-    raise UsageError(
-        f"a text was given as {type(text).__name__} ({str(text)[:60]!r}): expected a string, a (text, text_pair) "
-        "tuple of strings, a dict with 'text', or a TextRecord."
-    )
-
-
-def _records(texts: TextsLike, words: Sequence[Any] | None) -> Iterator[TextRecord]:
-    if words is None:
-        yield from map(as_record, texts)
-        return
-    remaining = iter(words)
-    for number, text in enumerate(texts):
-        record = as_record(text)
-        try:
-            given = next(remaining)
-        except StopIteration:
-            raise UsageError(
-                f"words were given for {number} texts and there are more: give one list a text."
-            ) from None
-        yield TextRecord(
-            record.text, record.text_pair, word_spans(record.text, given), record.kept, record.id
-        )
-
-
-def _split(chunk: EncodedChunk, request: Request) -> Iterator[HiddenStates]:
-    """A chunk's rows, text by text."""
-    rows, first = chunk.rows, 0
-    names: tuple[Layer | Literal["mix"], ...] = request.layers.layers if request.mix == "none" else ("mix",)
-    for number, (record, text) in enumerate(zip(chunk.records, chunk.texts, strict=True)):
-        after = first + int(rows.ledger.num_units[number])
-        yield HiddenStates(
-            text=record.text,
-            text_pair=record.text_pair,
-            layers=names,
-            units=tuple(_unit(chunk, record, row) for row in range(first, after)),
-            hidden_states=chunk.vectors[:, first:after].copy(),
-            num_tokens=text.num_tokens,
-            num_windows=len(text.sequences),
-            num_truncated=text.num_truncated,
-        )
-        first = after
-
-
-def _unit(chunk: EncodedChunk, record: TextRecord, row: int) -> Unit:
-    rows = chunk.rows
-    start, end, member = int(rows.start[row]), int(rows.end[row]), int(rows.sequence_id[row])
-    word = int(rows.word_id[row])
-    source = record.text_pair if member else record.text
-    return Unit(
-        surface=(source or "")[start:end],
-        start=start,
-        end=end,
-        word_id=None if word < 0 else word,
-        sequence_id=member,
-        embedded=bool(rows.count[row] > 0),
-    )

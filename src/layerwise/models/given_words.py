@@ -14,7 +14,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from layerwise.models.member import NONE, Ints, Member, Spans
-from layerwise.ops.alignment import assign, whitespace_words
+from layerwise.ops.alignment import assign, attach_marks, trim, whitespace_words
 
 Span = tuple[int, int]
 
@@ -29,6 +29,7 @@ class GivenWords:
     def __init__(self, tokenizer: Any) -> None:
         state = json.loads(tokenizer.backend_tokenizer.to_str())
         _add_prefix_space(state.get("pre_tokenizer"))
+        _add_prefix_space(state.get("post_processor"))
         self._backend = Tokenizer.from_str(json.dumps(state))
         self._backend.no_truncation()
         self._backend.no_padding()
@@ -39,11 +40,12 @@ class GivenWords:
         split = [[text[start:end] for start, end in own] for text, own in zip(texts, pieces, strict=True)]
         encodings = self._backend.encode_batch(split, is_pretokenized=True, add_special_tokens=False)
         members = []
-        for spans, own, encoding in zip(words, pieces, encodings, strict=True):
+        for text, spans, own, encoding in zip(texts, words, pieces, encodings, strict=True):
             piece = np.array(encoding.word_ids, np.int64)
             start = np.array([start for start, _ in own], np.int64)
             within = np.array(encoding.offsets, np.int64).reshape(-1, 2)
             characters = within + start[piece][:, None] if len(piece) else within
+            characters = attach_marks(text, trim(text, characters))
             edges = _edges(spans, own, piece, characters)
             given = np.array(list(spans), np.int64).reshape(-1, 2)
             members.append(Member(np.array(encoding.ids, np.int64), characters, given, *edges))
@@ -88,11 +90,11 @@ def _edges(
     return np.concatenate(tokens), np.concatenate(owners)
 
 
-def _add_prefix_space(pre_tokenizer: dict[str, Any] | None) -> None:
-    """Set `add_prefix_space` wherever a byte-level pre-tokenizer stands."""
-    if pre_tokenizer is None:
+def _add_prefix_space(part: dict[str, Any] | None) -> None:
+    """Set `add_prefix_space` on every byte-level part: where it splits, and where it trims offsets."""
+    if part is None:
         return
-    if pre_tokenizer.get("type") == "ByteLevel":
-        pre_tokenizer["add_prefix_space"] = True
-    for part in pre_tokenizer.get("pretokenizers", []):
-        _add_prefix_space(part)
+    if part.get("type") in ("ByteLevel", "RobertaProcessing"):
+        part["add_prefix_space"] = True
+    for inner in (*part.get("pretokenizers", ()), *part.get("processors", ())):
+        _add_prefix_space(inner)

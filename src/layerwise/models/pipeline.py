@@ -143,11 +143,14 @@ def _chunks(
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:
     """The same items, each made in another thread while the one before is in use."""
-    with ThreadPoolExecutor(1, thread_name_prefix="layerwise-tokenise") as pool:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="layerwise-tokenise")
+    try:
         upcoming = pool.submit(next, items, None)
         while (item := upcoming.result()) is not None:
             upcoming = pool.submit(next, items, None)
             yield item
+    finally:  # whoever stops early does not wait for an item nobody will use
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _run(

@@ -96,11 +96,7 @@ class Tokenization:
         self._max_length, self._stride, self._long_text = max_length, stride, long_text
         self._words, self._align = words, align
         self._given = GivenWords(tokenizer) if words == "given" else None
-        for template in (self._single, self._pair):
-            if max_length <= len(template):
-                raise UsageError(
-                    f"max_length is {max_length}, and {len(template)} of these are special tokens: expected more."
-                )
+        self._refuse_no_room(self._single, needed=1)
         if stride is not None:  # refuses what does not fit before any text is read
             plan(0, max_length - len(self._single), stride)
 
@@ -135,6 +131,7 @@ class Tokenization:
     def _encode(self, record: TextRecord, first: Member, second: Member | None, number: int) -> EncodedText:
         members: tuple[Member, ...] = (first,) if second is None else (first, second)
         template = self._single if second is None else self._pair
+        self._refuse_no_room(template, needed=1)
         total = sum(len(one) for one in members)
         capacity = self._max_length - len(template)
         cut = 0
@@ -146,9 +143,18 @@ class Tokenization:
                 )
             if self._long_text == "truncate":
                 members, cut = _truncate(members, capacity), total - capacity
+            else:
+                self._refuse_no_room(template, needed=len(members))
         plans = self._plan(members, capacity)
         sequences, window, position = _lay_out(members, plans, template)
         return self._assemble(record, members, sequences, window, position, total, cut, template)
+
+    def _refuse_no_room(self, template: Template, needed: int) -> None:
+        if self._max_length < len(template) + needed:
+            raise UsageError(
+                f"max_length is {self._max_length}, and {len(template)} of these are special tokens: expected at "
+                f"least {len(template) + needed}."
+            )
 
     def _plan(self, members: tuple[Member, ...], capacity: int) -> list[Windows]:
         """Windows over each text; over a pair, each gets the room the other leaves, at least half."""
@@ -211,8 +217,8 @@ def _truncate(members: tuple[Member, ...], capacity: int) -> tuple[Member, ...]:
         return (members[0].cut(capacity),)
     lengths = [len(one) for one in members]
     half = capacity // 2
-    if min(lengths) > half:  # both are cut; an odd token goes to the second
-        keep = [half, capacity - half]
+    if min(lengths) > half:  # both are cut; an odd token stays with the longer, of equals with the second
+        keep = [capacity - half, half] if lengths[0] > lengths[1] else [half, capacity - half]
     elif lengths[0] <= lengths[1]:
         keep = [lengths[0], capacity - lengths[0]]
     else:

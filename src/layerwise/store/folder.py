@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from enum import Enum
@@ -89,12 +90,22 @@ def lock(folder: Path) -> IO[str] | None:
     handle = (folder / LEDGER / "lock").open("w")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(handle.fileno()).st_nlink:  # removed between the two lines above
+            raise BlockingIOError
     except OSError:
         handle.close()
         raise StoreError(
             f"the store {folder} is being written by another process: wait for it to end."
         ) from None
     return handle
+
+
+def remove_lock(folder: Path) -> None:
+    """Remove the lock, held by the caller, and the folders it stood in if they are empty now."""
+    with contextlib.suppress(OSError):
+        (folder / LEDGER / "lock").unlink()
+        (folder / LEDGER).rmdir()
+        folder.rmdir()
 
 
 def remove(path: Path) -> None:

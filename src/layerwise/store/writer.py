@@ -30,7 +30,7 @@ from layerwise.store.commits import (
     write_commit,
 )
 from layerwise.store.faults import reading, writing
-from layerwise.store.folder import LEDGER, Kind, Manifests, clear, kind_of, lock, sync
+from layerwise.store.folder import LEDGER, Kind, Manifests, clear, kind_of, lock, remove_lock, sync
 from layerwise.store.kept import kept_names, kept_types
 from layerwise.store.resume import refuse_other_run, remove_leftovers, resumed_document
 from layerwise.store.rows import to_table
@@ -214,9 +214,11 @@ class StoreWriter:
         return counts
 
     def close(self) -> None:
-        """Give up the lock; what is not committed is dropped."""
+        """Give up the lock; what is not committed is dropped. A store never begun leaves no trace."""
         self._waiting = []
         if self._lock is not None:
+            if self._dataset is None:
+                remove_lock(self.path)
             self._lock.close()
             self._lock = None
 
