@@ -62,10 +62,12 @@ def start(source: Path, out: Path) -> subprocess.Popen[bytes]:
 
 def wait_for_commits(process: subprocess.Popen[bytes], out: Path, commits: int) -> None:
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline:
         if len(list((out / "_versions").glob("*.manifest"))) > commits:
             return
+        assert process.poll() is None, "the run ended before it could be disturbed"
         time.sleep(0.005)
+    raise AssertionError("no commit in two minutes")
 
 
 def assert_same_rows(out: Path, expected: Path) -> None:

@@ -65,6 +65,7 @@ def test_npy(store: Store, tmp_path: Path) -> None:
 
 def test_safetensors(store: Store, tmp_path: Path) -> None:
     path, units = export(store, tmp_path / "out.safetensors", layers="0,-1")
+    assert units.name == "out.safetensors_units.csv"
     tensors = load_file(path)
     wanted = arrays(store)
     assert tensors.keys() == {"layer_00", "layer_02", "text_id", "unit_id", "start", "end"}

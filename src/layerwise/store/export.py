@@ -30,7 +30,7 @@ def export(
     | ending | what is written |
     |---|---|
     | `.npy` | one file a layer, `NAME_layer_07.npy`, and the units in `NAME_units.csv` |
-    | `.safetensors` | one file, a tensor a layer, and the units in `NAME_units.csv` |
+    | `.safetensors` | one file, a tensor a layer, and the units in `NAME.safetensors_units.csv` |
     | `.h5`, `.zarr` | one array a layer and one a column of the units |
     | `.parquet` | the store's own columns |
     | `.csv` | one column a dimension, `layer_07_0` … |
@@ -113,8 +113,8 @@ def _temporary(path: Path) -> Iterator[Path]:
         remove(temporary)
 
 
-def _units_beside(store: Store, path: Path) -> dict[Path, Write]:
-    return {path.with_name(f"{path.stem}_units.csv"): partial(write_units, store)}
+def _units_beside(store: Store, path: Path, name: str) -> dict[Path, Write]:
+    return {path.with_name(f"{name}_units.csv"): partial(write_units, store)}
 
 
 def _npy(store: Store, path: Path, columns: Columns) -> dict[Path, Write]:
@@ -122,11 +122,11 @@ def _npy(store: Store, path: Path, columns: Columns) -> dict[Path, Write]:
         path.with_name(f"{path.stem}_{column}.npy"): partial(write_npy, store.layer(layer))
         for layer, column in columns.items()
     }
-    return arrays | _units_beside(store, path)
+    return arrays | _units_beside(store, path, path.stem)
 
 
 def _safetensors(store: Store, path: Path, columns: Columns) -> dict[Path, Write]:
-    return {path: partial(write_safetensors, store, columns)} | _units_beside(store, path)
+    return {path: partial(write_safetensors, store, columns)} | _units_beside(store, path, path.name)
 
 
 def _one_file(

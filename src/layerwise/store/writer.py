@@ -102,7 +102,7 @@ class StoreWriter:
         ids: bool = False,
         resume: bool = False,
         overwrite: bool = False,
-        commit_bytes: int = COMMIT_BYTES,
+        commit_bytes: int | None = None,
     ) -> StoreWriter:
         """Open a store for writing: a new one, or with `resume` one that an earlier run left.
 
@@ -113,7 +113,7 @@ class StoreWriter:
             store_dtype, unit, pairs, ids: what the schema depends on.
             resume: go on in a store of the same run.
             overwrite: remove a store that is there first; never anything else.
-            commit_bytes: commit when this much is waiting.
+            commit_bytes: commit when this much is waiting; default `COMMIT_BYTES`.
 
         Raises:
             NotAStoreError: the path is something else.
@@ -124,7 +124,8 @@ class StoreWriter:
         folder = Path(path)
         assert store_dtype in VECTOR_TYPES
         _refuse(folder, resume, overwrite)
-        writer = cls(folder, run, Shape(dict(columns), store_dtype, unit, pairs, ids), commit_bytes)
+        shape = Shape(dict(columns), store_dtype, unit, pairs, ids)
+        writer = cls(folder, run, shape, COMMIT_BYTES if commit_bytes is None else commit_bytes)
         try:
             with writing(folder):
                 (folder / LEDGER).mkdir(parents=True, exist_ok=True)
