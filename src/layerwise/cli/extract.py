@@ -18,7 +18,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Files (.txt .jsonl .csv .tsv .parquet .conllu, also .gz and .zst), folders, globs, URLs, '-' for stdin.",
+            help="Files (.txt .jsonl .csv .tsv .parquet .conllu .conll; .gz, .zst), folders, globs, URLs, '-' for stdin.",
         ),
     ],
     output: Annotated[
@@ -51,7 +51,10 @@ def command(
     pair_column: Annotated[str | None, typer.Option(help="Column with the second text of a pair.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column with your own identifier of a text.")] = None,
     keep: Annotated[
-        str | None, typer.Option(help="Columns to copy into the store, comma separated: 'label,split'.")
+        str | None,
+        typer.Option(
+            help="Columns (of .conllu also comments) to copy into the store, comma separated: 'label,split'."
+        ),
     ] = None,
     overwrite: Annotated[
         bool,

@@ -19,6 +19,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
+from layerwise.models.variable_length import attend, kernel_for
+
 PACKED = "layerwise_packed"
 """Name under which the attention function is registered."""
 
@@ -84,8 +86,9 @@ def packed_attention(
     """
     if packed is None:
         raise RuntimeError("this architecture does not hand keyword arguments to its attention function")
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
-        return _variable_length(query, key, value, scaling, sliding_window, packed), None
+    if kernel := kernel_for(query):
+        ends, longest = packed.boundaries, max(packed.lengths)
+        return attend(query, key, value, ends, longest, scaling, sliding_window, kernel), None
     grouped = query.shape[1] != key.shape[1]
     output = []
     for first, length, count in packed.runs:
@@ -102,37 +105,6 @@ def _split(states: Tensor, first: int, length: int, count: int) -> Tensor:
     """View one run of (1, heads, total, dim) as (count, heads, length, dim)."""
     run = states[0, :, first : first + length * count]
     return run.reshape(run.shape[0], count, length, run.shape[2]).transpose(0, 1)
-
-
-def _variable_length(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    scaling: float | None,
-    window: int | None,
-    packed: PackedSequences,
-) -> Tensor:
-    """One flash-attention kernel for all sequences (CUDA, 16-bit only)."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    longest = max(packed.lengths)
-    side = -1 if window is None else window - 1  # flash counts positions to each side, inclusively
-    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-    output = varlen_attn(
-        q,
-        k,
-        v,
-        packed.boundaries,
-        packed.boundaries,
-        longest,
-        longest,
-        scale=scaling,
-        window_size=(side, side),
-        enable_gqa=query.shape[1] != key.shape[1],
-        num_splits=1,  # results do not depend on what else is in the batch
-    )
-    assert isinstance(output, Tensor)
-    return output.unsqueeze(0)
 
 
 def _no_mask(*args: Any, **kwargs: Any) -> None:
