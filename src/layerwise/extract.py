@@ -19,6 +19,7 @@ from layerwise.models.encoder import Encoder
 from layerwise.models.pipeline import EncodedChunk
 from layerwise.models.request import Request
 from layerwise.reports import ExtractSummary, Progress
+from layerwise.store.reader import open_store
 from layerwise.store.writer import StoreWriter
 from layerwise.text.sources import SourceOptions, Sources
 from layerwise.types import Chunk, TextRecord
@@ -217,23 +218,11 @@ class _Run:
         )
 
     def _summary(self) -> ExtractSummary:
-        from layerwise.store.reader import open_store
-
         seconds = time.monotonic() - self.began
-        store = open_store(self.writer.path)
-        ledger = store.ledger()
         return ExtractSummary(
-            path=str(self.writer.path),
-            texts=len(ledger),
-            rows=store.num_rows,
-            tokens=int(ledger.num_tokens.sum()),
-            not_embedded=store.num_not_embedded,
-            windowed_texts=int((ledger.num_windows > 1).sum()),
-            truncated_texts=int((ledger.num_truncated > 0).sum()),
-            truncated_tokens=int(ledger.num_truncated.sum()),
+            **open_store(self.writer.path).totals().to_dict(),
             layers=self.request.layers.layers,
             unit=self.request.unit,
-            bytes=sum(file.stat().st_size for file in Path(self.writer.path).rglob("*") if file.is_file()),
             seconds=round(seconds, 3),
             tokens_per_second=round(self.tokens / seconds, 1) if seconds else 0.0,
             resumed_from=self.resumed_from,

@@ -1,4 +1,4 @@
-"""What a run of `extract` tells: while it goes on, and at its end."""
+"""What a run of `extract` tells while it goes on and at its end, and what a store holds."""
 
 from __future__ import annotations
 
@@ -29,22 +29,16 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class ExtractSummary:
-    """What a finished run left, earlier parts of it included.
+class Totals:
+    """What a store holds.
 
     Attributes:
         path: the store.
-        texts, rows, tokens: in the store; special tokens are not counted.
+        texts, rows, tokens: special tokens are not counted.
         not_embedded: rows whose unit got no token.
         windowed_texts: texts longer than one window.
         truncated_texts, truncated_tokens: what was cut off (0 unless `long_text="truncate"`).
-        layers: names of the layers, in order.
-        unit: what a row is.
-        bytes: size of the store on disk.
-        seconds, tokens_per_second: of this run alone; its tokens include the special ones.
-        resumed_from: texts that an earlier run had committed.
-        engine: `"packed"` or `"padded"`.
-        note: why the model runs padded; else empty.
+        bytes: size on disk.
     """
 
     path: str
@@ -55,15 +49,30 @@ class ExtractSummary:
     windowed_texts: int
     truncated_texts: int
     truncated_tokens: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractSummary(Totals):
+    """What a finished run left, earlier parts of it included.
+
+    Attributes:
+        layers: names of the layers, in order.
+        unit: what a row is.
+        seconds, tokens_per_second: of this run alone; its tokens include the special ones.
+        resumed_from: texts that an earlier run had committed.
+        engine: `"packed"` or `"padded"`.
+        note: why the model runs padded; else empty.
+    """
+
     layers: tuple[int | str, ...]
     unit: str
-    bytes: int
     seconds: float
     tokens_per_second: float
     resumed_from: int
     engine: str
     note: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        return asdict(self)

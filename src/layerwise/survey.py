@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pyarrow as pa
 from layerwise.analysis.geometry import LayerGeometry, layer_geometry
 from layerwise.analysis.neighbours import best, cosines
 from layerwise.errors import UsageError
+from layerwise.reports import Totals
 from layerwise.store.faults import reading
 from layerwise.store.layer_column import LayerColumn
 from layerwise.store.reader import Store
@@ -24,56 +25,30 @@ AROUND = 5
 
 
 @dataclass(frozen=True, slots=True)
-class StoreSummary:
+class StoreSummary(Totals):
     """What `layerwise inspect` shows.
 
     Attributes:
-        path: the store.
-        texts, rows, tokens, not_embedded: counts.
-        windowed_texts, truncated_texts, truncated_tokens: from the ledger of length.
         complete: whether the run that wrote it came to its end.
-        bytes: size on disk.
         bytes_per_layer: size of one layer's vectors, uncompressed.
         bytes_on_disk: column to what it takes in the data files.
         geometry: store column to what its vectors look like.
         metadata: the store's document.
     """
 
-    path: str
-    texts: int
-    rows: int
-    tokens: int
-    not_embedded: int
-    windowed_texts: int
-    truncated_texts: int
-    truncated_tokens: int
     complete: bool
-    bytes: int
     bytes_per_layer: int
     bytes_on_disk: dict[str, int]
     geometry: dict[str, LayerGeometry]
     metadata: dict[str, Any]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        return asdict(self)
-
 
 def summarise(store: Store) -> StoreSummary:
     """Summarise a store in one pass a layer, in bounded memory."""
-    ledger = store.ledger()
     layer = store.dataset.schema.field(store.columns[0]).type
     return StoreSummary(
-        path=str(store.path),
-        texts=len(ledger),
-        rows=store.num_rows,
-        tokens=int(ledger.num_tokens.sum()),
-        not_embedded=store.num_not_embedded,
-        windowed_texts=int((ledger.num_windows > 1).sum()),
-        truncated_texts=int((ledger.num_truncated > 0).sum()),
-        truncated_tokens=int(ledger.num_truncated.sum()),
+        **store.totals().to_dict(),
         complete=bool(store.metadata.get("complete")),
-        bytes=sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
         bytes_per_layer=store.num_rows * layer.list_size * (layer.value_type.bit_width // 8),
         bytes_on_disk=_bytes_on_disk(store),
         geometry={

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from layerwise.errors import LayerSelectionError, NotAStoreError, UsageError
+from layerwise.reports import Totals
 from layerwise.store.commits import Commit, data_files, join_ledgers, read_commits
 from layerwise.store.faults import reading
 from layerwise.store.folder import Kind, kind_of
@@ -156,6 +157,21 @@ class Store:
     def ledger(self) -> Ledger:
         """Length of every text: tokens, windows, what was cut, units."""
         return join_ledgers([commit.ledger for commit in self.commits])
+
+    def totals(self) -> Totals:
+        """What it holds, counted over its rows and its ledger."""
+        ledger = self.ledger()
+        return Totals(
+            path=str(self.path),
+            texts=len(ledger),
+            rows=self.num_rows,
+            tokens=int(ledger.num_tokens.sum()),
+            not_embedded=self.num_not_embedded,
+            windowed_texts=int((ledger.num_windows > 1).sum()),
+            truncated_texts=int((ledger.num_truncated > 0).sum()),
+            truncated_tokens=int(ledger.num_truncated.sum()),
+            bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+        )
 
     def layer(self, layer: Name) -> LayerColumn:
         """One layer of all rows, (rows, hidden_size); read from the disk as it is used.
