@@ -47,7 +47,7 @@ def model_folder(name: str, folder: Path) -> Path:
 
 def sentence_transformer(model: Any, tokenizer: Any, folder: Path) -> Any:
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     model.save_pretrained(folder / "st")
     tokenizer.save_pretrained(folder / "st")
@@ -234,4 +234,4 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     for model in options.model or ["bert-base", "minilm"]:
-        measure(model, options.texts or {"bert-base": 256, "minilm": 4096}[model], options.rounds)
+        measure(model, options.texts or {"bert-base": 256, "minilm": 2048}[model], options.rounds)

@@ -120,3 +120,21 @@ def test_blocks_above_the_highest_layer_do_not_run(family: str) -> None:
     calls.clear()
     run(engine, sequences(model), [0])
     assert not calls
+
+
+@pytest.mark.parametrize("family", sorted(PACKED))
+def test_filled_up_batches_in_bfloat16(family: str) -> None:
+    """On the CPU a 16-bit batch ends with padding nobody reads; it changes no vector and no count."""
+    model = tiny_model(family)
+    engine, _ = build_engine(model)
+    batch = sequences(model)
+    layers: list[Any] = list(range(engine.anatomy.num_hidden_layers + 1))
+    exact = run(engine, batch, layers)
+    model.to(torch.bfloat16)
+    total = sum(len(sequence) for sequence in batch)
+    assert engine.packed_inputs(batch)[0]["input_ids"].shape[1] == total + -total % 32 > total
+    found = run(engine, batch, layers)
+    for layer in layers:
+        assert found[layer].shape == exact[layer].shape
+        cosine = torch.nn.functional.cosine_similarity(found[layer].float(), exact[layer], dim=-1)
+        assert cosine.min() > 0.998, f"layer {layer}: {cosine.min()}"

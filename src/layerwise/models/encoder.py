@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from layerwise.errors import TextTooLongError, UsageError
+from layerwise.models.allocator import keep_freed_memory
 from layerwise.models.engine import Engine
 from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
 from layerwise.models.locate import EMBEDDED, ModelFiles, locate
@@ -100,6 +101,8 @@ class Encoder:
         torch_device, torch_dtype = pick_device(device), pick_dtype(dtype)
         if engine not in ("auto", "padded"):
             raise UsageError(f"unknown engine {engine!r}: choose one of auto, padded.")
+        if torch_device.type == "cpu":
+            keep_freed_memory()
         files = locate(model, revision, allow_pickle)
         loaded = load(files)
         checked, self_check = build_engine(loaded.model, engine)

@@ -21,6 +21,17 @@ from layerwise.models.anatomy import Anatomy, Consumer, reading
 from layerwise.models.packed_attention import PACKED, PackedSequences, position_ids
 from layerwise.types import Layer
 
+Index = tuple[Any, ...]
+"""Picks the real tokens out of a layer, (batch, seq, hidden_size): `hidden[index]` is (total_tokens, hidden_size)."""
+
+ROUND_TO = 32
+"""16-bit packed batches on the CPU are filled up to a multiple of this many tokens.
+
+oneDNN compiles a product anew for every number of rows it has not seen: measured at 10 ms for
+2,040 × 768 × 3,072 in bfloat16, twice the time of the product itself. Filling costs 1 % once every
+size has been seen, and saves 15 % on the first 2,500 texts of the embedded model.
+"""
+
 
 @dataclass(frozen=True)
 class TokenSequence:
@@ -91,12 +102,11 @@ class Engine:
         final = "final" in wanted
         number = self.anatomy.num_hidden_layers
         highest = number if final else max(layer for layer in wanted if isinstance(layer, int))
-        inputs, rows = self.packed_inputs(batch) if self.packed else self.padded_inputs(batch)
+        inputs, real = self.packed_inputs(batch) if self.packed else self.padded_inputs(batch)
 
         def take(layer: Layer, hidden: Tensor) -> None:
             if layer in wanted:
-                flat = hidden.flatten(0, 1) if rows is None else hidden[rows]
-                consume(layer, flat)
+                consume(layer, hidden[real])
 
         # A model without a final norm need not run past block N, but it has nothing left to do there.
         watching = any(isinstance(layer, int) for layer in wanted)
@@ -134,8 +144,10 @@ class Engine:
             )
         return torch.stack([weights[block - 1][0].float().cpu() for block in blocks])
 
-    def packed_inputs(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], None]:
-        """The model's keyword arguments for one packed batch."""
+    def packed_inputs(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], Index]:
+        """The model's keyword arguments for one packed batch, and where its tokens are in a layer."""
+        total = sum(len(sequence) for sequence in batch)
+        batch = [*batch, *self._filling(total)]
         ids = [sequence.input_ids for sequence in batch]
         positions = position_ids(ids, self.anatomy.position_padding_idx)
         inputs = self._inputs(
@@ -145,10 +157,18 @@ class Engine:
         if self._takes_positions:
             inputs["position_ids"] = self._to_device(positions.unsqueeze(0))
         inputs["packed"] = PackedSequences(tuple(len(sequence) for sequence in batch), self.device)
-        return inputs, None
+        return inputs, (0, slice(total))
 
-    def padded_inputs(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], tuple[Tensor, Tensor]]:
-        """The model's keyword arguments for one padded batch, and the (row, column) of its real tokens."""
+    def _filling(self, total: int) -> list[TokenSequence]:
+        """A sequence of padding that nobody reads, to round a batch up; see `ROUND_TO`."""
+        missing = -total % ROUND_TO
+        if not missing or self.device.type != "cpu" or self.model.dtype == torch.float32:
+            return []
+        ids = torch.full((missing,), self.pad_token_id)
+        return [TokenSequence(ids, torch.zeros_like(ids))]
+
+    def padded_inputs(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], Index]:
+        """The model's keyword arguments for one padded batch, and where its tokens are in a layer."""
         lengths = torch.tensor([len(sequence) for sequence in batch])
         longest = int(lengths.max())
         ids = torch.full((len(batch), longest), self.pad_token_id)

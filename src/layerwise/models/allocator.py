@@ -1,0 +1,33 @@
+"""Keeps glibc from handing the memory of activations back to the system after every operation."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from contextlib import suppress
+from functools import cache
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+LARGEST_MMAP_THRESHOLD = 32 << 20  # DEFAULT_MMAP_THRESHOLD_MAX of 64-bit systems
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Set malloc's thresholds, once a process, to the highest that glibc would set itself.
+
+    glibc raises them as blocks are freed, but not far enough for activations of 6 to 25 MB: each
+    is unmapped when it is freed, and the next one costs a page fault every 4 KiB. GELU took twice
+    its time. Measured: 12 to 25 % more tokens/s in bfloat16, with up to 64 MiB more memory kept.
+    Whoever has set thresholds in the environment is left alone. Returns whether they were set.
+    """
+    chosen = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+    if not sys.platform.startswith("linux") or any(name in os.environ for name in chosen):
+        return False
+    if "malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+        return False
+    with suppress(AttributeError, OSError):  # another C library has no mallopt
+        mallopt = ctypes.CDLL(None).mallopt
+        set_mmap = mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+        return bool(set_mmap and mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_MMAP_THRESHOLD))
+    return False
