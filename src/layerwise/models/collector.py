@@ -45,8 +45,10 @@ class Collector:
         self._index = {layer: i for i, layer in enumerate(layers)}
         self._device = device
         self._bounds = np.searchsorted(rows.edge_sequence, np.arange(int(rows.ledger.num_windows.sum()) + 1))
-        fill = -torch.inf if rows.reduction == "max" else 0.0
-        self._vectors = torch.full((len(layers), len(rows), hidden_size), fill)
+        self._in_parts = rows.in_parts
+        self._vectors = torch.empty(len(layers), len(rows), hidden_size)
+        if self._in_parts:
+            self._vectors.fill_(-torch.inf if rows.reduction == "max" else 0.0)
         self._batch: BatchEdges | None = None
         self._staged: Tensor | None = None
         self._waiting: list[tuple[torch.cuda.Event, Tensor, Tensor]] = []
@@ -107,7 +109,7 @@ class Collector:
         return segment_sum(hidden, batch.token, batch.first).mul_(batch.scale)
 
     def _store(self, layer: Tensor, rows: Tensor, pooled: Tensor) -> None:
-        if self._rows.reduction == "gather":
+        if not self._in_parts:
             layer.index_copy_(0, rows, pooled)
         elif self._rows.reduction == "max":
             layer[rows] = torch.maximum(layer[rows], pooled)

@@ -81,10 +81,10 @@ def encode_chunks(
     """
     row_bytes = sum(request.columns(engine.hidden_size).values()) * 4
     chunks = _chunks(_tokenise(tokenization, records), request, sizes.chunk_tokens, row_bytes)
-    for chunk_records, texts in _ahead(chunks):
-        rows = plan_rows(texts, request)
+    planned = ((own, texts, plan_rows(texts, request)) for own, texts in chunks)
+    for own, texts, rows in _ahead(planned):
         vectors = _run(engine, texts, rows, request, sizes.batch_tokens, progress)
-        yield EncodedChunk(chunk_records, texts, rows, vectors)
+        yield EncodedChunk(own, texts, rows, vectors)
 
 
 def _tokenise(

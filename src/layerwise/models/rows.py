@@ -55,6 +55,12 @@ class Rows:
         """(rows,) whether any token stands behind the row."""
         return self.count > 0
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether the tokens of some row lie in several sequences."""
+        same = (np.diff(self.edge_sequence) == 0) & (np.diff(self.edge_row) == 0)
+        return bool(len(self.edge_row) - np.count_nonzero(same) > np.count_nonzero(self.embedded))
+
 
 def plan_rows(texts: Sequence[EncodedText], request: Request) -> Rows:
     """Lay out the rows of `texts`, numbered in order of text and place in it."""
