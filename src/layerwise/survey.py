@@ -76,7 +76,7 @@ class Neighbour:
         cosine: to the query, at this layer.
         count: how often this surface occurs in the store.
         store, text_id, unit_id: where its nearest occurrence is.
-        context: that occurrence with the units around it.
+        context: that occurrence with the units around it, a space where the text has something between.
     """
 
     surface: str
@@ -201,11 +201,15 @@ def _neighbour(stores: Sequence[Store], row: int, cosine: float, count: int) -> 
         number += 1
     store = stores[number]
     around = range(max(0, row - AROUND), min(len(store), row + AROUND + 1))
-    table = store.take(around, ["text_id", "unit_id", "unit"])
-    texts, units, surfaces = (table.column(name).to_pylist() for name in table.column_names)
-    own = row - around.start
-    context = [surface for surface, text in zip(surfaces, texts, strict=True) if text == texts[own]]
-    return Neighbour(surfaces[own], cosine, count, str(store.path), texts[own], units[own], " ".join(context))
+    table = store.take(around, ["text_id", "unit_id", "unit", "start", "end"])
+    rows = table.to_pylist()
+    own = rows[row - around.start]
+    context, reached = "", 0
+    for other in rows:
+        if other["text_id"] == own["text_id"]:
+            context += (" " if context and other["start"] != reached else "") + other["unit"]
+            reached = other["end"]
+    return Neighbour(own["unit"], cosine, count, str(store.path), own["text_id"], own["unit_id"], context)
 
 
 def _fold(surface: str) -> str:
