@@ -76,7 +76,7 @@ def test_invalid_utf8_names_file_line_and_byte(write: Write) -> None:
         ("hello\n".encode("utf-16-le"), "UTF-16"),
         ("hello\n".encode("utf-16-be"), "UTF-16"),
         ("hello\n".encode("utf-32"), "UTF-32"),
-        (gzip.compress(b"hello\n"), "gz"),
+        (gzip.compress(b"hello\n", mtime=0), "gz"),  # without the time of day, so the test keeps its name
         (b"PAR1....", "Parquet"),
     ],
 )
