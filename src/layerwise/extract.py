@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from layerwise.errors import InterruptedRunError, LayerwiseError, UsageError, choose
+from layerwise.models.allocator import give_back_freed_memory
 from layerwise.models.encoder import Encoder
 from layerwise.models.pipeline import EncodedChunk
 from layerwise.models.request import Request
@@ -189,10 +190,13 @@ class _Run:
         return min(1.0, self.sources.bytes_read / self.sources.total_bytes) * ahead
 
     def _write(self, chunk: EncodedChunk, first_text: int) -> None:
+        before = self.writer.committed_texts
         self.writer.append(_as_chunk(chunk, self.request, first_text))
         if time.monotonic() - self.committed > COMMIT_SECONDS:
             self.writer.commit()
+        if self.writer.committed_texts > before:
             self.committed = time.monotonic()
+            give_back_freed_memory()
 
     def _keep(self, pending: Future[None] | None) -> None:
         """Commit whatever is whole; a fault in that must not hide the one that ended the run."""

@@ -1,4 +1,4 @@
-"""Keeps glibc from handing the memory of activations back to the system after every operation."""
+"""When freed memory goes back to the system: not after every operation, but after every commit."""
 
 from __future__ import annotations
 
@@ -31,3 +31,14 @@ def keep_freed_memory() -> bool:
         set_mmap = mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
         return bool(set_mmap and mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_MMAP_THRESHOLD))
     return False
+
+
+def give_back_freed_memory() -> None:
+    """Hand what malloc keeps, and nobody uses, back to the system: some milliseconds.
+
+    Rows of varying sizes, freed in another order than they came in, leave holes that add up to
+    100 MiB over a long run.
+    """
+    if sys.platform.startswith("linux"):
+        with suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)

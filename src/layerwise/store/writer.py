@@ -44,7 +44,7 @@ from layerwise.store.schema import (
 )
 from layerwise.types import Chunk
 
-COMMIT_BYTES = 128 << 20
+COMMIT_BYTES = 64 << 20
 """Rows are committed once this much is waiting."""
 
 
