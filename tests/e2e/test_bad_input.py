@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command_line import run
+from tests.command_line import run
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 import layerwise
 from layerwise.store.verify import check
-from tests.e2e.command_line import run
+from tests.command_line import run
 
 TEXTS = Path("examples/prose_en.txt").resolve()
 

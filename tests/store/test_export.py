@@ -15,7 +15,6 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from layerwise.errors import LayerSelectionError, StoreCorruptError, StoreError, StoreFullError, UsageError
-from layerwise.store import export as export_module
 from layerwise.store.export import FORMATS, export
 from layerwise.store.reader import Store
 from tests.store.making import RUN, chunk, chunks, make
@@ -222,9 +221,9 @@ def test_wrong_targets(tmp_path: Path) -> None:
     for layers in ("7", "0,0", "", [5]):
         with pytest.raises(LayerSelectionError):
             export(store, tmp_path / "out.npy", layers)
-    assert export_module.select(store, None) == {0: "layer_00", 1: "layer_01", 2: "layer_02"}
-    assert export_module.select(store, "::-2") == {2: "layer_02", 0: "layer_00"}
-    assert export_module.select(store, 1) == {1: "layer_01"}
+    assert store.select(None) == {0: "layer_00", 1: "layer_01", 2: "layer_02"}
+    assert store.select("::-2") == {2: "layer_02", 0: "layer_00"}
+    assert store.select(1) == {1: "layer_01"}
 
 
 def test_a_missing_extra_names_its_install(tmp_path: Path, monkeypatch) -> None:

@@ -46,6 +46,18 @@ def test_folders_are_sorted_and_take_known_endings_only(write: Write, tmp_path: 
     assert texts(tmp_path / "d") == ["d/a/z.TXT", "d/b.txt", "d/c.txt.gz"]
 
 
+@pytest.mark.parametrize("mark", ["_versions", "_ledger"])
+def test_a_store_beside_its_texts_is_no_source(write: Write, tmp_path: Path, mark: str) -> None:
+    for name in ("d/a.txt", f"d/out.lance/{mark}/0.parquet", "d/out.lance/data/b.txt"):
+        write(name, name)
+    assert texts(tmp_path / "d") == texts(tmp_path / "d" / "**") == ["d/a.txt"]
+    assert texts(tmp_path / "d" / "out.lance" / "data" / "*") == ["d/out.lance/data/b.txt"], (
+        "asked for by name"
+    )
+    with pytest.raises(SourceError, match="is a store, not a source of text"):
+        texts(tmp_path / "d" / "out.lance")
+
+
 def test_globs(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("x2.txt", "x1.txt", "x3.md", "deep/er/x4.txt", "y[1].txt"):
         write(name, name)

@@ -17,3 +17,8 @@ def console() -> Console:
 
     out = Console(highlight=False, soft_wrap=True)
     return out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=PLAIN_WIDTH)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 layer`, `1,200 layers`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -109,10 +109,11 @@ def command(
 
 def _line(summary: ExtractSummary) -> str:
     """The run in one line, the ledger of length included."""
+    from layerwise.cli.console import counted
     from layerwise.cli.progress import size
 
     lengths = f"{summary.windowed_texts:,} in several windows, " + (
-        f"{summary.truncated_texts:,} cut ({summary.truncated_tokens:,} tokens lost)"
+        f"{summary.truncated_texts:,} cut ({counted(summary.truncated_tokens, 'token')} lost)"
         if summary.truncated_texts
         else "none cut"
     )
@@ -121,9 +122,10 @@ def _line(summary: ExtractSummary) -> str:
     if summary.resumed_from == summary.texts:
         speed = "complete already, nothing was left to do"
     elif summary.resumed_from:
-        speed += f", went on after {summary.resumed_from:,} texts"
+        speed += f", went on after {counted(summary.resumed_from, 'text')}"
     return (
-        f"{summary.path}: {summary.texts:,} texts, {summary.tokens:,} tokens ({lengths}); "
-        f"{summary.rows:,} {summary.unit} rows{missing} × {len(summary.layers)} layers, {size(summary.bytes)}; "
+        f"{summary.path}: {counted(summary.texts, 'text')}, {counted(summary.tokens, 'token')} ({lengths}); "
+        f"{counted(summary.rows, f'{summary.unit} row')}{missing} × {counted(len(summary.layers), 'layer')}, "
+        f"{size(summary.bytes)}; "
         f"{speed}"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console
+from layerwise.cli.console import console, counted
 
 if TYPE_CHECKING:
     from layerwise.store.verify import CheckReport
@@ -54,10 +54,11 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
     )
     out.print(
         f"model      {model['model']}{at}, {model['architecture']}, {model['engine']}, {model['dtype']}\n"
-        f"units      {summary.rows:,} {model['unit']}s of {summary.texts:,} texts, {summary.tokens:,} tokens"
+        f"units      {counted(summary.rows, model['unit'])} of {counted(summary.texts, 'text')}, "
+        f"{counted(summary.tokens, 'token')}"
         + (f"; {summary.not_embedded:,} not embedded" if summary.not_embedded else "")
         + f"\nmade by    {_recipe(model)}\n"
-        f"lengths    {summary.windowed_texts:,} texts in several windows, "
+        f"lengths    {counted(summary.windowed_texts, 'text')} in several windows, "
         + (
             f"{summary.truncated_texts:,} cut, {summary.truncated_tokens:,} tokens lost"
             if summary.truncated_texts

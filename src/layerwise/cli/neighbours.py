@@ -23,7 +23,7 @@ def command(
         ),
     ],
     layer: Annotated[
-        str, typer.Option("--layer", "-l", help="The layer, or several: '4', '0,3,6', '-1'.")
+        str, typer.Option("--layer", "-l", help="The layer, or several: '4', '0,3,6', '-4:', 'all'.")
     ] = "-1",
     count: Annotated[int, typer.Option("--count", "-k", help="How many neighbours.")] = 10,
     context: Annotated[
@@ -40,7 +40,7 @@ def command(
     if not paths:
         raise UsageError("a store and a word are needed, as in: layerwise neighbours out.lance sea --layer 4")
     opened = [open_store(path) for path in paths]
-    found = {name.strip(): neighbours(opened, word, name.strip(), count) for name in layer.split(",")}
+    found = {name: neighbours(opened, word, name, count) for name in opened[0].select(layer)}
     if as_json:
         typer.echo(
             json.dumps(
@@ -52,7 +52,7 @@ def command(
         _print(word, name, near, context)
 
 
-def _print(word: str, layer: str, near: list[Neighbour], context: bool) -> None:
+def _print(word: str, layer: int | str, near: list[Neighbour], context: bool) -> None:
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text

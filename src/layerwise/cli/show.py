@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console
+from layerwise.cli.console import console, counted
 
 if TYPE_CHECKING:
     from layerwise.types import HiddenStates
@@ -75,7 +75,10 @@ def _print(states: HiddenStates, unit: str) -> None:
 
     out = console()
     layers, units, size = states.hidden_states.shape
-    out.print(f"{layers} layers × {units} {unit}s × {size} dimensions")
+    out.print(f"{counted(layers, 'layer')} × {counted(units, unit)} × {size} dimensions")
+    if not units:
+        out.print("The text has no units: it is empty, or all white space.")
+        return
     table = Table(box=None, pad_edge=False)
     for name, justify in (("layer", "right"), (unit, "left"), ("characters", "right"), ("norm", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]

@@ -220,7 +220,7 @@ class Encoder:
         """Read and check the options of `encode` against this model."""
         if max_length is not None and not 1 <= max_length <= self.max_length:
             raise UsageError(
-                f"max_length is {max_length}: the model {self.files.name!r} takes 1 to {self.max_length} tokens."
+                f"max_length is {max_length}: the model {self.files.name!r} takes up to {self.max_length} tokens."
             )
         return Request.build(self.select(layers), unit, max_length=max_length or self.max_length, **options)
 

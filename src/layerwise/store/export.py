@@ -12,8 +12,7 @@ from layerwise.store.export_arrays import Columns, write_hdf5, write_npy, write_
 from layerwise.store.export_tables import write_csv, write_jsonl, write_parquet, write_units
 from layerwise.store.faults import writing
 from layerwise.store.folder import remove
-from layerwise.store.reader import Name, Store
-from layerwise.types import LayerSelection
+from layerwise.store.reader import Store
 
 Write = Callable[[Path], None]
 
@@ -58,7 +57,7 @@ def export(
         raise UsageError(f"cannot export to {path.name!r}: the name must end in one of {', '.join(FORMATS)}.")
     if not path.parent.is_dir():
         raise StoreError(f"the folder {path.parent} of the target does not exist: make it first.")
-    files = FORMATS[ending](store, path, select(store, layers))
+    files = FORMATS[ending](store, path, store.select(layers))
     for file in files:
         _refuse_existing(file, overwrite)
     # All are written before the first gets its name.
@@ -72,21 +71,6 @@ def export(
                 remove(file)
                 _temporary_name(file).rename(file)
     return list(files)
-
-
-def select(store: Store, layers: str | int | Sequence[int | str] | None) -> dict[Name, str]:
-    """Layers of a store by selection: name to column.
-
-    Raises:
-        LayerSelectionError: a layer is not in the store.
-    """
-    if layers is None or layers == "all":
-        return dict(zip(store.layers, store.columns, strict=True))
-    if store.layers == ("mix",):
-        return {"mix": store.column(str(layers))}
-    last = int(store.metadata["num_hidden_layers"])
-    selection = LayerSelection.parse(layers, last, "final" in store.layers)
-    return {layer: store.column(layer) for layer in selection.layers}
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:

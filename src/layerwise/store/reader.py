@@ -22,7 +22,7 @@ from layerwise.store.kept import kept_names
 from layerwise.store.layer_column import LayerColumn, Vectors, to_numpy
 from layerwise.store.resume import refuse_later_format
 from layerwise.store.schema import METADATA_KEY, decode_document, vector_columns
-from layerwise.types import Ledger, Unit
+from layerwise.types import LayerSelection, Ledger, Unit
 
 BATCH_BYTES = 32 << 20
 """A batch holds about this much; Lance reads a few ahead."""
@@ -196,6 +196,20 @@ class Store:
                 f"layer {layer} is not in the store {self.path}: it holds {', '.join(map(str, self.layers))}."
             )
         return self.columns[self.layers.index(wanted)]
+
+    def select(self, layers: str | int | Sequence[int | str] | None = "all") -> dict[Name, str]:
+        """Layers by a selection as in `extract`, with their columns; None is all of the store.
+
+        Raises:
+            LayerSelectionError: a layer is not in the store, or the selection cannot be read.
+        """
+        if layers is None or layers == "all":
+            return dict(zip(self.layers, self.columns, strict=True))
+        if self.layers == ("mix",):
+            return {"mix": self.column(str(layers))}
+        last = int(self.metadata["num_hidden_layers"])
+        selection = LayerSelection.parse(layers, last, "final" in self.layers)
+        return {layer: self.column(layer) for layer in selection.layers}
 
     def text(self, text_id: int) -> StoredText:
         """One text with all its units, at every layer.

@@ -41,10 +41,13 @@ def find_local(given: str) -> list[Found]:
 
 
 def _in_folder(folder: Path, given: str) -> list[Found]:
+    if _is_store(folder):
+        raise SourceError(f"{given} is a store, not a source of text: name the texts it was made from.")
     files = []
     for parent, folders, names in os.walk(folder, onerror=_raise):
-        # Hidden ones are made by programs (.ipynb_checkpoints, ._notes.txt), not by the user.
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        # Hidden ones are made by programs (.ipynb_checkpoints, ._notes.txt), not by the user; and a
+        # store beside its texts is no text.
+        folders[:] = [name for name in folders if not (name.startswith(".") or _is_store(Path(parent, name)))]
         files += [Path(parent, name) for name in names if not name.startswith(".") and is_known(name)]
     if not files:
         raise SourceError(
@@ -56,7 +59,10 @@ def _in_folder(folder: Path, given: str) -> list[Found]:
 def _matching(pattern: str, given: str) -> list[Found]:
     # Not Path.glob, which refuses absolute patterns.
     paths = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-    matched = [path for path in paths if Path(path).is_file()]
+    # Relative to the last folder before the first wildcard.
+    parts = Path(pattern).parts
+    base = Path(*(parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))]))
+    matched = [path for path in paths if Path(path).is_file() and not _in_store(Path(path), base)]
     if not matched:
         raise SourceError(
             f"{given} matches no file in {Path.cwd()}: check the pattern (** goes into folders)."
@@ -67,10 +73,16 @@ def _matching(pattern: str, given: str) -> list[Found]:
             f"{given} matches {len(matched)} files and none that can be read ({Path(matched[0]).name}, …): "
             f"expected endings are {', '.join(READERS)}."
         )
-    # Relative to the last folder before the first wildcard.
-    parts = Path(pattern).parts
-    base = Path(*(parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))]))
     return [(path, Path(path).relative_to(base).as_posix()) for path in known]
+
+
+def _is_store(folder: Path) -> bool:
+    """Whether this is a Lance dataset, or one of ours before its first version."""
+    return any((folder / name).is_dir() for name in ("_versions", "_ledger"))
+
+
+def _in_store(path: Path, base: Path) -> bool:
+    return any(_is_store(base / parent) for parent in path.relative_to(base).parents[:-1])
 
 
 def _missing(path: Path, given: str) -> SourceError:

@@ -22,11 +22,20 @@ def as_record(text: TextLike) -> TextRecord:
         try:
             part.encode()
         except UnicodeEncodeError as error:
-            raise UsageError(
-                f"the text {_shown(part)} has half of a surrogate pair at character {error.start}, which is no "
-                "character of its own: remove it, or decode the text anew."
-            ) from None
+            raise UsageError(f"the text {_shown(part)} {_fault(part, error.start)}") from None
     return record
+
+
+def _fault(text: str, place: int) -> str:
+    byte = ord(text[place]) - 0xDC00
+    if 0x80 <= byte <= 0xFF:  # as Python decodes arguments and stdin (PEP 383)
+        return (
+            f"has the byte 0x{byte:02x} at character {place}, which is not UTF-8: convert it to UTF-8 first."
+        )
+    return (
+        f"has half of a surrogate pair at character {place}, which is no character of its own: remove it, or "
+        "decode the text anew."
+    )
 
 
 def _read(text: TextLike) -> TextRecord:

@@ -1,0 +1,99 @@
+"""What the commands print: for people a table, for programs the numbers of the library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import layerwise
+from layerwise import Encoder
+from tests.command_line import run
+
+TEXTS = ["The sea was calm.", "The ocean was rough.", "I sat by the sea.", ""]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder.from_pretrained("minilm")
+
+
+@pytest.fixture(scope="module")
+def stores(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Words and texts of the same source."""
+    folder = tmp_path_factory.mktemp("stores")
+    source = folder / "texts.txt"
+    source.write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    paths = {unit: folder / f"{unit}.lance" for unit in ("word", "text")}
+    for unit, path in paths.items():
+        layerwise.extract(source, path, encoder=encoder, unit=unit)
+    return paths
+
+
+def printed(command: str) -> str:
+    outcome = run(command)
+    assert outcome.status == 0, outcome.err
+    return outcome.out
+
+
+def as_json(command: str) -> Any:
+    return json.loads(printed(f"{command} --json"))
+
+
+def test_show_prints_every_token_at_every_layer() -> None:
+    heading, names, *rows = printed("show 'I love this book.' --layers 0,-1").splitlines()
+    assert heading == "2 layers × 5 tokens × 384 dimensions"
+    assert names.split() == ["layer", "token", "characters", "norm", "vector"]
+    assert [row.split()[:3] for row in (rows[0], rows[5])] == [["0", "I", "0–1"], ["6", "I", "0–1"]]
+    assert [row.split()[0] for row in rows[6:]] == ["love", "this", "book", "."]
+
+
+def test_show_gives_programs_what_the_library_gives(encoder: Encoder) -> None:
+    document = as_json("show 'I love this book.' --unit word")
+    [states] = encoder.encode(["I love this book."], unit="word")
+    assert document["layers"] == list(states.layers)
+    assert [unit["unit"] for unit in document["units"]] == [unit.surface for unit in states.units]
+    for index, layer in enumerate(states.layers):
+        given = [unit["layers"][str(layer)] for unit in document["units"]]
+        np.testing.assert_allclose(given, states.hidden_states[index], rtol=1e-6, atol=1e-7)
+
+
+def test_show_says_that_there_is_nothing_to_show() -> None:
+    assert printed("show '  '").splitlines() == [
+        "7 layers × 0 tokens × 384 dimensions",
+        "The text has no units: it is empty, or all white space.",
+    ]
+
+
+def test_inspect_counts(stores: dict[str, Path]) -> None:
+    document = as_json(f"inspect {stores['word']} --check")
+    assert (document["texts"], document["rows"], document["complete"]) == (4, 16, True)
+    assert document["check"]["rows"] == 16
+    store = layerwise.open(stores["word"])
+    for name, geometry in document["geometry"].items():
+        norms = np.linalg.norm(store.layer(int(name.removeprefix("layer_"))).numpy(), axis=1)
+        assert geometry["mean_norm"] == pytest.approx(norms.mean(), rel=1e-5)
+    assert document["geometry"]["layer_06"]["constant_dimensions"] == [127, 223, 319]
+    text = printed(f"inspect {stores['word']}")
+    assert "16 words of 4 texts" in text and "127, 223, 319" in text
+
+
+def test_neighbours_over_stores_of_words_and_texts(stores: dict[str, Path]) -> None:
+    found = as_json(f"neighbours {stores['word']} {stores['text']} sea --layer 3,-1 --count 2")
+    assert found["3"][0]["surface"] == "ocean"
+    assert {name: len(near) for name, near in found.items()} == {"3": 2, "6": 2}
+    whole = as_json(f"neighbours {stores['text']} {stores['word']} 'The sea was calm.' --count 20")["6"]
+    assert {one["store"] for one in whole} == {str(path) for path in stores.values()}
+    table = printed(f"neighbours {stores['word']} sea --layer 3 --count 1")
+    assert "ocean" in table and "The ocean was rough." in table and "(text 1)" in table
+
+
+def test_models_draws_and_counts() -> None:
+    document = as_json("models minilm")
+    assert document["num_hidden_layers"] == 6
+    assert document["num_parameters"] == sum(part["num_parameters"] for part in document["parts"])
+    diagram = printed("models minilm --mermaid")
+    assert diagram.startswith(("flowchart", "graph")) and diagram.count("-->") >= 6
