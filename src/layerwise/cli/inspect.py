@@ -95,7 +95,10 @@ def _recipe(model: dict[str, object]) -> str:
     words = f", words {model['words']}" if model["unit"] != "text" else ""
     pooling = f"pooling {model['pooling']}" if model["unit"] != "token" else "no pooling"
     stride = "" if model["stride"] is None else f", stride {model['stride']}"
-    return f"{pooling}{words}, mix {model['mix']}; windows of {model['max_length']} tokens{stride}, {model['long_text']}"
+    longer = {"window": f"in windows{stride}", "truncate": "truncated", "error": "refused"}[
+        str(model["long_text"])
+    ]
+    return f"{pooling}{words}, mix {model['mix']}; texts of more than {model['max_length']} tokens {longer}"
 
 
 def _without_nan(value: object) -> object:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from layerwise.errors import LayerwiseError, StoreCorruptError, StoreError, StoreFullError
 
+_RUST_SOURCE = re.compile(r",? ?/\S+\.rs:\d+:\d+")
 _FULL = ("No space left", "os error 28", "Disk quota exceeded", "os error 122")
 
 
@@ -57,6 +59,6 @@ def reading(path: Path, what: str = "the store") -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """An exception's text on one line, shortened."""
-    text = " ".join(str(error).split())
+    """An exception's text on one line, shortened, without the place in Lance's own source."""
+    text = _RUST_SOURCE.sub("", " ".join(str(error).split()))
     return text if len(text) <= 200 else text[:199] + "…"
