@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
@@ -19,14 +20,33 @@ Columns = Mapping[Name, str]
 
 
 def write_parquet(store: Store, columns: Columns, path: Path) -> None:
-    """The store's own columns and metadata; a row group is a batch."""
-    wanted = {*store.unit_columns, *columns.values()}
-    names = [name for name in store.dataset.schema.names if name in wanted]
-    schema = store.dataset.schema
-    chosen = pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
-    with pq.ParquetWriter(path, chosen, compression="zstd") as writer:
+    """The store's own columns and metadata; a row group is a batch. A vector is a list of no fixed size:
+    pyarrow 24 and older write no null among lists of a fixed size.
+    """
+    vectors = set(columns.values())
+    fields = [field for field in store.dataset.schema if field.name in {*store.unit_columns, *vectors}]
+    names = [field.name for field in fields]
+    schema = pa.schema(
+        [
+            pa.field(field.name, pa.list_(field.type.value_type)) if field.name in vectors else field
+            for field in fields
+        ],
+        metadata=store.dataset.schema.metadata,
+    )
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in store.batches(names):
-            writer.write_table(pa.Table.from_batches([batch.select(names)]).cast(chosen))
+            arrays = [
+                _as_list(batch.column(name)) if name in vectors else batch.column(name) for name in names
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, names=names).cast(schema))
+
+
+def _as_list(vectors: pa.FixedSizeListArray) -> pa.ListArray:
+    valid = vectors.is_valid()
+    length = np.where(valid.to_numpy(zero_copy_only=False), vectors.type.list_size, 0)
+    offsets = np.concatenate(([0], np.cumsum(length, dtype=np.int64))).astype(np.int32)
+    values = vectors.filter(valid).flatten()
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.compute.invert(valid))
 
 
 def write_csv(store: Store, columns: Columns, path: Path) -> None:
