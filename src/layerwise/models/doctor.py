@@ -12,7 +12,7 @@ from safetensors import safe_open
 from layerwise.errors import ModelError
 from layerwise.models.engine import Engine
 from layerwise.models.load import LoadedModel, load
-from layerwise.models.locate import ModelFiles, locate
+from layerwise.models.locate import ModelFiles, locate, safetensors_files
 from layerwise.models.self_check import SelfCheck, build_engine
 
 
@@ -118,7 +118,7 @@ def _weights(loaded: LoadedModel, files: ModelFiles) -> list[Finding]:
 def _stored_dtypes(files: ModelFiles) -> Counter[str]:
     """How many floating-point tensors the files hold in each number format."""
     counts: Counter[str] = Counter()
-    for path in sorted(files.folder.glob("model*.safetensors")):
+    for path in safetensors_files(files.folder):
         with safe_open(path, framework="numpy") as tensors:
             counts.update(tensors.get_slice(name).get_dtype() for name in tensors.keys())  # noqa: SIM118
     return Counter({name: count for name, count in counts.items() if "F" in name})

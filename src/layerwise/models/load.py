@@ -50,6 +50,8 @@ def load(files: ModelFiles) -> LoadedModel:
         raise ModelError(
             f"{files.name!r} is an encoder-decoder ({config.model_type}); layerwise takes encoders of the BERT family."
         )
+    if getattr(config, "transformers_weights", None):
+        config.transformers_weights = None  # another file than the one that was checked
     stored = str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
     with quiet(), _in_words(files, "its weights cannot be loaded"):
         model, info = AutoModel.from_pretrained(
@@ -59,10 +61,17 @@ def load(files: ModelFiles) -> LoadedModel:
             use_safetensors=not files.pickled,
             trust_remote_code=False,
             local_files_only=True,
+            # Not the folder's choice, which may be a kernel that is not installed, or code on the Hub.
+            attn_implementation="eager",
+            ignore_mismatched_sizes=True,  # said below, in our words
             output_loading_info=True,
         )
     if info.get("mismatched_keys"):
-        raise ModelError(f"the weights of {files.name!r} do not have the shapes its config.json says.")
+        name, found, expected = sorted(info["mismatched_keys"])[0]
+        raise ModelError(
+            f"the weights of {files.name!r} do not have the shapes its config.json says: {name} is "
+            f"{' × '.join(map(str, found))} in the files and {' × '.join(map(str, expected))} by the config."
+        )
     return LoadedModel(
         model.eval().requires_grad_(False),
         _tokenizer(files),

