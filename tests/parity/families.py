@@ -18,8 +18,13 @@ PADDED = {
     "xlm",
     "flaubert",
     "tapas",
+    "convbert",
+    "fnet",
 }
 """Families that a packed batch would make silently wrong."""
+
+EQUAL_LENGTHS = {"mobilebert", "convbert", "fnet"}
+"""Families that look at padding through the mask: their batches are not padded."""
 
 PACKED = set(FAMILIES) - PADDED
 

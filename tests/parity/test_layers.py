@@ -10,7 +10,7 @@ import torch
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.families import FAMILIES, tiny_model
 from layerwise.models.self_check import build_engine
-from tests.parity.families import FINAL, PACKED
+from tests.parity.families import EQUAL_LENGTHS, FINAL, PACKED
 
 LENGTHS = (3, 17, 9, 40, 9, 1, 26, 40)
 
@@ -56,6 +56,7 @@ def test_every_layer_is_transformers_own(family: str, mode: str) -> None:
     engine, check = build_engine(model, mode)
     assert engine.packed == (family in PACKED and mode == "auto"), check
     assert engine.has_final == (family in FINAL)
+    assert engine.mixes_lengths == (family not in EQUAL_LENGTHS), check
     batch = sequences(model)
     layers = [*range(engine.anatomy.num_hidden_layers + 1), *(["final"] if engine.has_final else [])]
     found = run(engine, batch, layers)

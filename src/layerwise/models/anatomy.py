@@ -51,9 +51,13 @@ def dissect(model: nn.Module, config: Any) -> Anatomy:
     """Find the blocks and positions of a transformers encoder.
 
     Raises:
-        ModelError: no list of blocks was found.
+        ModelError: it has no blocks, or no list of them was found.
     """
     number = config.num_hidden_layers
+    if not isinstance(number, int) or number < 1:
+        raise ModelError(
+            f"{type(model).__name__} has {number} blocks by its config.json: expected at least 1."
+        )
     blocks, last = _blocks(model, number)
     padding_idx, max_positions = _positions(model, config)
     return Anatomy(blocks, last, number, padding_idx, max_positions)
@@ -81,9 +85,10 @@ def _blocks(model: nn.Module, number: int) -> tuple[tuple[nn.Module, ...], tuple
 def _positions(model: nn.Module, config: Any) -> tuple[int | None, int | None]:
     """(padding index that positions start after, longest sequence)."""
     for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            start = module.padding_idx
-            return start, module.num_embeddings - (0 if start is None else start + 1)
+        table = getattr(module, "weight", None)  # not always an nn.Embedding: I-BERT quantises it
+        if name.endswith("position_embeddings") and isinstance(table, Tensor) and table.ndim == 2:
+            start = getattr(module, "padding_idx", None)
+            return start, len(table) - (0 if start is None else start + 1)
     limit = getattr(config, "max_position_embeddings", None)
     return None, limit if isinstance(limit, int) and limit > 0 else None
 

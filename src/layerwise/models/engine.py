@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layerwise.errors import UsageError
+from layerwise.errors import ModelError, UsageError
 from layerwise.models.anatomy import Anatomy, Consumer, reading
 from layerwise.models.packed_attention import PACKED, PackedSequences, position_ids
 from layerwise.types import Layer
@@ -57,18 +57,30 @@ class Engine:
         anatomy: where its layers are.
         attention: `"layerwise_packed"`, or `"sdpa"` or `"eager"` for padded batches.
         has_final: whether the encoder's output differs from block N's own (a final norm).
+        mixes_lengths: whether a padded batch may hold sequences of different lengths. It may not
+            where padding is seen through the mask, as by MobileBERT's trigram input (Sun et al. 2020,
+            §3), ConvBERT's convolutions and FNet's Fourier transform: then nothing is padded at all.
     """
 
-    def __init__(self, model: Any, anatomy: Anatomy, attention: str, has_final: bool = False) -> None:
+    def __init__(
+        self,
+        model: Any,
+        anatomy: Anatomy,
+        attention: str,
+        has_final: bool = False,
+        mixes_lengths: bool = True,
+    ) -> None:
         self.model = model
         self.anatomy = anatomy
         self.has_final = has_final
-        self.pad_token_id: int = getattr(model.config, "pad_token_id", None) or 0
+        self.mixes_lengths = mixes_lengths
+        self.vocab_size = len(model.get_input_embeddings().weight)
+        self.pad_token_id = _token_id(getattr(model.config, "pad_token_id", None), self.vocab_size)
         accepted = inspect.signature(model.forward).parameters
         # Without a segment table token types mean something else: TAPAS has seven kinds of them, and XLM would
         # look them up among its words. There the model's own default is right.
-        segments = getattr(model.config, "type_vocab_size", 0)
-        self._takes_types = "token_type_ids" in accepted and bool(segments)
+        self._segments: int = getattr(model.config, "type_vocab_size", 0) or 0
+        self._takes_types = "token_type_ids" in accepted and self._segments > 0
         self._takes_positions = "position_ids" in accepted
         self._lock = threading.Lock()  # hooks belong to the model: one forward pass at a time
         self.use(attention)
@@ -92,12 +104,45 @@ class Engine:
         device: torch.device = self.model.device
         return device
 
+    @property
+    def dtype_name(self) -> str:
+        """`"float32"`, `"bfloat16"` or `"float16"`: the precision the model is in."""
+        return str(self.model.dtype).removeprefix("torch.")
+
     def run(self, batch: Sequence[TokenSequence], layers: Sequence[Layer], consume: Consumer) -> None:
         """Run one batch and hand each of `layers` to `consume` as soon as it exists.
 
         `consume(layer, hidden)` gets (total_tokens, hidden_size) in the order of `batch`; layers
         come in the order of the model. Blocks above the highest layer asked for are not run.
+
+        Raises:
+            ModelError: a token id is beyond the model's embeddings.
         """
+        self._refuse_unknown_tokens(batch)
+        if not (self.packed or self.mixes_lengths):
+            self._run_by_length(batch, layers, consume)
+        else:
+            self._run(batch, layers, consume)
+
+    def _run_by_length(
+        self, batch: Sequence[TokenSequence], layers: Sequence[Layer], consume: Consumer
+    ) -> None:
+        """Run the sequences of each length together, and put the layers back in the order of `batch`."""
+        groups: dict[int, list[int]] = {}
+        for number, sequence in enumerate(batch):
+            groups.setdefault(len(sequence), []).append(number)
+        found: dict[Layer, dict[int, Tensor]] = {}
+        for length, members in groups.items():
+
+            def keep(layer: Layer, hidden: Tensor) -> None:
+                own = found.setdefault(layer, {})
+                own.update(zip(members, hidden.view(len(members), length, -1), strict=True))  # noqa: B023 - used at once
+
+            self._run([batch[number] for number in members], layers, keep)
+        for layer, own in found.items():
+            consume(layer, torch.cat([own[number] for number in range(len(batch))]))
+
+    def _run(self, batch: Sequence[TokenSequence], layers: Sequence[Layer], consume: Consumer) -> None:
         wanted = set(layers)
         final = "final" in wanted
         number = self.anatomy.num_hidden_layers
@@ -160,12 +205,14 @@ class Engine:
         return inputs, (0, slice(total))
 
     def _filling(self, total: int) -> list[TokenSequence]:
-        """A sequence of padding that nobody reads, to round a batch up; see `ROUND_TO`."""
+        """Sequences of padding that nobody reads, to round a batch up; see `ROUND_TO`."""
         missing = -total % ROUND_TO
         if not missing or self.device.type != "cpu" or self.model.dtype == torch.float32:
             return []
         ids = torch.full((missing,), self.pad_token_id)
-        return [TokenSequence(ids, torch.zeros_like(ids))]
+        longest = self.anatomy.max_positions or missing
+        parts = [ids[first : first + longest] for first in range(0, missing, longest)]
+        return [TokenSequence(part, torch.zeros_like(part)) for part in parts]
 
     def padded_inputs(self, batch: Sequence[TokenSequence]) -> tuple[dict[str, Any], Index]:
         """The model's keyword arguments for one padded batch, and where its tokens are in a layer."""
@@ -185,10 +232,24 @@ class Engine:
     def _inputs(self, ids: Tensor, types: Tensor) -> dict[str, Any]:
         inputs = {"input_ids": self._to_device(ids)}
         if self._takes_types:
-            inputs["token_type_ids"] = self._to_device(types)
+            inputs["token_type_ids"] = self._to_device(types.clamp(max=self._segments - 1))
         return inputs
+
+    def _refuse_unknown_tokens(self, batch: Sequence[TokenSequence]) -> None:
+        """On CUDA such an index would end the whole process's use of the device."""
+        highest = max((int(sequence.input_ids.max()) for sequence in batch if len(sequence)), default=0)
+        if highest >= self.vocab_size:
+            raise ModelError(
+                f"the tokenizer gives the token {highest} and {type(self.model).__name__} has {self.vocab_size:,} "
+                "embeddings: tokenizer and weights do not belong together; take both from one source."
+            )
 
     def _to_device(self, tensor: Tensor) -> Tensor:
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
+
+
+def _token_id(given: Any, vocab_size: int) -> int:
+    """A token id from a config, 0 where it is none (some configs say -1, or a token they lack)."""
+    return given if isinstance(given, int) and 0 <= given < vocab_size else 0

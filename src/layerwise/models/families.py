@@ -71,6 +71,8 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "xlm": _XLM,
     "flaubert": _XLM,
     "tapas": {},
+    "convbert": {**_COMMON, "embedding_size": 16, "conv_kernel_size": 3, "head_ratio": 2},
+    "fnet": {},
 }
 """Model type to the settings of its tiny config (empty: the common ones)."""
 
@@ -96,7 +98,8 @@ def tiny_model(family: str, **overrides: Any) -> Any:
     """A random model of `family`: four blocks, 32 wide.
 
     Its weights are four times the default initialisation, under which attention is almost
-    uniform and a wrong mask would hardly show.
+    uniform and a wrong mask would hardly show. Its padding token has a vector, as in published
+    checkpoints: a fresh one is zero, and padding that is seen by mistake would not show either.
     """
     settings = {**(FAMILIES[family] or _COMMON), **overrides}
     with torch.random.fork_rng():
@@ -107,6 +110,8 @@ def tiny_model(family: str, **overrides: Any) -> Any:
         for name, weight in model.named_parameters():
             if weight.dim() == 2 and "position" not in name:
                 weight.mul_(4)
+        words = model.get_input_embeddings().weight
+        words[config.pad_token_id or 0] = words[-1]
     return model
 
 

@@ -120,7 +120,9 @@ def safetensors_files(folder: Path) -> list[Path]:
         )
     lacking = [name for name in names if not (folder / name).is_file()]
     if lacking:
-        raise ModelNotFoundError(f"{folder} lacks {lacking[0]}, which its index of weights names: fetch it again.")
+        raise ModelNotFoundError(
+            f"{folder} lacks {lacking[0]}, which its index of weights names: fetch it again."
+        )
     return [folder / name for name in names]
 
 

@@ -24,6 +24,8 @@ from layerwise.types import Layer
 TOLERANCE = 2e-5
 """Worst allowed difference, relative to the layer's largest value (at least 1), in float32."""
 
+EQUAL_LENGTHS = ", equal lengths"
+
 CONFIRMED_COSINE = 0.99
 """Least cosine of packed to padded in the precision of the run; leaking attention is far below."""
 
@@ -33,7 +35,8 @@ class SelfCheck:
     """What the check found.
 
     Attributes:
-        attention: the implementation chosen, `"layerwise_packed"`, `"sdpa"` or `"eager"`.
+        attention: the implementation chosen, `"layerwise_packed"`, `"sdpa"` or `"eager"`; with
+            `", equal lengths"` behind it where batches are not even padded.
         errors: worst relative difference by implementation tried, None where it did not run.
         reason: why the model does not run packed; empty if it does.
     """
@@ -55,8 +58,12 @@ class SelfCheck:
 
     @property
     def note(self) -> str:
-        """One sentence for people if the model runs padded; else empty."""
-        return f"the model runs padded: {self.reason}." if self.reason else ""
+        """One sentence for people if the model does not run packed; else empty."""
+        if not self.reason:
+            return ""
+        if self.attention.endswith(EQUAL_LENGTHS):
+            return f"the model runs texts of one length at a time, since it looks at padding: {self.reason}."
+        return f"the model runs padded: {self.reason}."
 
 
 def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
@@ -69,19 +76,33 @@ def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
     """
     register()
     anatomy = dissect(model, model.config)
-    probe = _probe(model)
+    if getattr(model, "attention_type", "") == "block_sparse":
+        # BigBird does this itself, for good, at the first text that is too short for its blocks.
+        model.set_attention_type("original_full")
     model.set_attn_implementation("eager")
-    expected, has_final = _reference(model, anatomy, probe)
+    try:
+        probe = _probe(model, anatomy)
+        expected, has_final = _reference(model, anatomy, probe)
+    except ModelError:
+        raise
+    except Exception as error:  # foreign code, and an input it may not foresee
+        raise ModelError(
+            f"{type(model).__name__} cannot be used: it does not run on plain token ids "
+            f"({' '.join(str(error).split())[:200] or type(error).__name__}); layerwise takes BERT-like encoders."
+        ) from error
     errors: dict[str, float | None] = {}
     for attention in _candidates(model, mode):
-        engine = Engine(model, anatomy, attention, has_final)
-        errors[attention] = error = _worst(engine, probe, expected)
-        if error is not None and error <= TOLERANCE:
+        engine = Engine(model, anatomy, attention.removesuffix(EQUAL_LENGTHS), has_final)
+        engine.mixes_lengths = not attention.endswith(EQUAL_LENGTHS)
+        errors[attention] = worst = _worst(engine, probe, expected)
+        if worst is not None and worst <= TOLERANCE:
             return engine, SelfCheck(attention, errors, _reason(mode, errors))
+    tried = (
+        f"{'it does not run' if worst is None else f'{worst:.1e}'} ({name})" for name, worst in errors.items()
+    )
     raise ModelError(
         f"the layers of {type(model).__name__} cannot be read reliably: they differ from transformers' own "
-        f"hidden states by {', '.join(f'{error} ({name})' for name, error in errors.items())}; "
-        "please report the architecture."
+        f"hidden states by {', '.join(tried)}; please report the architecture."
     )
 
 
@@ -94,18 +115,21 @@ def confirm(engine: Engine, check: SelfCheck) -> SelfCheck:
     """
     if not engine.packed:
         return check
-    probe = _probe(engine.model)
+    probe = _probe(engine.model, engine.anatomy)
     layers: list[Layer] = [*range(engine.anatomy.num_hidden_layers + 1)]
     packed = _read(engine, probe, layers)
     padded_attention = "sdpa" if getattr(engine.model, "_supports_sdpa", False) else "eager"
     engine.use(padded_attention)
     padded = _read(engine, probe, layers)
-    assert padded is not None
+    if padded is None:
+        raise ModelError(
+            f"{type(engine.model).__name__} does not run on {engine.device.type} in {engine.dtype_name}."
+        )
     cosine = None if packed is None else min(_cosine(packed[layer], padded[layer]) for layer in layers)
     if cosine is not None and cosine >= CONFIRMED_COSINE:
         engine.use(PACKED)
         return check
-    where = f"on {engine.device.type} in {str(engine.model.dtype).removeprefix('torch.')}"
+    where = f"on {engine.device.type} in {engine.dtype_name}"
     found = "it cannot run packed" if cosine is None else f"packed, its cosine to padded is {cosine:.3f}"
     errors = {PACKED: None, padded_attention: check.error}
     return SelfCheck(padded_attention, errors, f"{where} {found}")
@@ -119,11 +143,8 @@ def _candidates(model: Any, mode: str) -> list[str]:
     # `_can_set_attn_implementation` sees models that use the interface but do not declare it (LayoutLM, Splinter).
     supported = type(model).is_backend_compatible() or type(model)._can_set_attn_implementation()
     packed = mode == "auto" and supported
-    return [
-        *([PACKED] if packed else []),
-        *(["sdpa"] if getattr(model, "_supports_sdpa", False) else []),
-        "eager",
-    ]
+    padded = [*(["sdpa"] if getattr(model, "_supports_sdpa", False) else []), "eager"]
+    return [*([PACKED] if packed else []), *padded, *(attention + EQUAL_LENGTHS for attention in padded)]
 
 
 def _reason(mode: str, errors: dict[str, float | None]) -> str:
@@ -138,20 +159,22 @@ def _reason(mode: str, errors: dict[str, float | None]) -> str:
     return "" if error <= TOLERANCE else f"packed, it differs by {error:.1e}"
 
 
-def _probe(model: Any) -> list[TokenSequence]:
+def _probe(model: Any, anatomy: Anatomy) -> list[TokenSequence]:
     """Random tokens of several lengths, one longer than a local attention window, with a mask token."""
     config = model.config
     generator = torch.Generator().manual_seed(0)
-    limit = getattr(config, "max_position_embeddings", None) or 64
+    limit = anatomy.max_positions or 64
     window = getattr(config, "sliding_window", None) or 0
-    lengths = [7, 5, 7, min(max(12, 2 * window + 9), limit - 4)]
+    lengths = [min(length, limit) for length in (7, 5, 7, max(12, 2 * window + 9))]
     sequences = []
     for length in lengths:
         low = min(10, config.vocab_size // 2)  # keep clear of padding and special ids
         ids = torch.randint(low, config.vocab_size, (length,), generator=generator)
         sequences.append(TokenSequence(ids, torch.zeros_like(ids)))
     mask = getattr(config, "mask_token_id", None)
-    if mask is not None and mask < config.vocab_size:  # ESM rescales a whole row by its share of mask tokens
+    if (
+        mask is not None and mask < config.vocab_size and lengths[1] > 2
+    ):  # ESM rescales a whole row by its share of mask tokens
         sequences[1].input_ids[2] = mask
     return sequences
 
