@@ -65,9 +65,9 @@ def _block(name: str, lists: dict[str, int], number: int, shared: str | None) ->
     """The block a parameter belongs to, and its name inside it."""
     if shared is not None and name.startswith(shared + "."):
         group, _, rest = name[len(shared) + 1 :].partition(".")
-        count = number // lists[shared]
-        first = int(group) * count + 1
-        return f"{first}-{first + count - 1} (shared)", rest
+        # Block k (from 0) is group int(k / (blocks / groups)), which need not divide evenly.
+        calls = [k + 1 for k in range(number) if int(k / (number / lists[shared])) == int(group)]
+        return (f"{calls[0]}-{calls[-1]} (shared)" if len(calls) > 1 else str(calls[0])), rest
     for prefix, length in lists.items():
         if length == number and name.startswith(prefix + "."):
             index, _, rest = name[len(prefix) + 1 :].partition(".")

@@ -13,14 +13,14 @@ import tokenizers
 import torch
 import transformers
 
-from layerwise.errors import TextTooLongError, UsageError
+from layerwise.errors import ModelError, TextTooLongError, UsageError
 from layerwise.models.allocator import keep_freed_memory
 from layerwise.models.engine import Engine
 from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
 from layerwise.models.locate import EMBEDDED, ModelFiles, locate
 from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_chunks
 from layerwise.models.request import Request
-from layerwise.models.self_check import SelfCheck, build_engine, confirm
+from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
 from layerwise.models.states import split
 from layerwise.models.tokenization import EncodedText, Tokenization
 from layerwise.text.records import as_records
@@ -106,6 +106,11 @@ class Encoder:
         files = locate(model, revision, allow_pickle)
         loaded = load(files)
         checked, self_check = build_engine(loaded.model, engine)
+        if random := needed_weights(checked, loaded.missing):
+            raise ModelError(
+                f"the files of {files.name!r} lack {len(random)} weights of its layers ({', '.join(random[:3])}, …): "
+                "they would be random; the download is incomplete, or the files belong to another architecture."
+            )
         loaded.model.to(torch_device, torch_dtype)
         if (torch_device.type, torch_dtype) != ("cpu", torch.float32):
             self_check = confirm(checked, self_check)
@@ -276,5 +281,6 @@ class Encoder:
 
     def _longest_window(self) -> int:
         limits = [self.engine.anatomy.max_positions, self.tokenizer.model_max_length]
-        known = [limit for limit in limits if limit is not None and 0 < limit < 1_000_000]
-        return min(known, default=DEFAULT_MAX_LENGTH)  # a tokenizer without a limit says 10^30
+        # A tokenizer without a limit says 10^30, and a tokenizer_config.json may say anything.
+        known = [limit for limit in limits if type(limit) is int and 0 < limit < 1_000_000]
+        return min(known, default=DEFAULT_MAX_LENGTH)

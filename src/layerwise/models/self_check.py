@@ -8,6 +8,7 @@ the engine must agree with it, padded and packed. What does not agree is not use
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +134,23 @@ def confirm(engine: Engine, check: SelfCheck) -> SelfCheck:
     found = "it cannot run packed" if cosine is None else f"packed, its cosine to padded is {cosine:.3f}"
     errors = {PACKED: None, padded_attention: check.error}
     return SelfCheck(padded_attention, errors, f"{where} {found}")
+
+
+def needed_weights(engine: Engine, names: Sequence[str]) -> list[str]:
+    """Those of `names` that a layer depends on: not a pooler's, nor those of modules that never run."""
+    if not names:
+        return []
+    ran: set[str] = set()
+    handles = [
+        module.register_forward_pre_hook(lambda module, args, name=name: ran.add(name))
+        for name, module in engine.model.named_modules()
+    ]
+    try:
+        _read(engine, _probe(engine.model, engine.anatomy), list(range(engine.anatomy.num_hidden_layers + 1)))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [name for name in names if "pooler" not in name and name.rpartition(".")[0] in ran]
 
 
 def _cosine(found: Tensor, expected: Tensor) -> float:

@@ -6,7 +6,7 @@ with and without special tokens, and what the second lacks is the template.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,16 @@ class Template:
         """Number of special tokens."""
         return len(self.before) + len(self.between) + len(self.after)
 
+    def without_types(self) -> Template:
+        """The same with all token types 0."""
+        return replace(
+            self,
+            before_types=self.before_types * 0,
+            between_types=self.between_types * 0,
+            after_types=self.after_types * 0,
+            text_types=(0,) * len(self.text_types),
+        )
+
     def wrap(self, *bodies: Ids) -> tuple[Ids, Ids]:
         """input_ids and token_type_ids of one sequence."""
         types = [np.full(len(body), kind) for body, kind in zip(bodies, self.text_types, strict=True)]
@@ -58,9 +68,15 @@ def learn_templates(backend: Tokenizer) -> tuple[Template, Template]:
     """The templates for one text and for a pair.
 
     Raises:
-        ModelError: the tokenizer puts special tokens inside a text.
+        ModelError: the tokenizer puts special tokens inside a text, or cannot encode a plain letter.
     """
-    return _template(backend.encode("a"), 1), _template(backend.encode("a", "b"), 2)
+    try:
+        single, pair = backend.encode("a"), backend.encode("a", "b")
+    except Exception as error:  # tokenizers raises no class of its own
+        raise ModelError(
+            f"the tokenizer cannot encode a plain letter ({error}): it needs a token for what it does not know."
+        ) from error
+    return _template(single, 1), _template(pair, 2)
 
 
 def _template(encoding: Encoding, members: int) -> Template:

@@ -93,6 +93,10 @@ class Tokenization:
         backend.no_padding()
         self._backend = backend
         self._single, self._pair = learn_templates(backend)
+        # What the tokenizer's own config says; the default of a generic class is no statement about the model.
+        names = tokenizer.init_kwargs.get("model_input_names")
+        if names is not None and "token_type_ids" not in names:
+            self._single, self._pair = self._single.without_types(), self._pair.without_types()
         self._max_length, self._stride, self._long_text = max_length, stride, long_text
         self._words, self._align = words, align
         self._given = GivenWords(tokenizer) if words == "given" else None
