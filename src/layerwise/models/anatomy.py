@@ -97,8 +97,8 @@ def _positions(model: nn.Module, config: Any) -> tuple[int | None, int | None]:
 def reading(anatomy: Anatomy, highest: int, consume: Consumer) -> Iterator[None]:
     """While this context lasts, a forward pass hands layers 0..`highest` to `consume`, then stops.
 
-    `consume` gets what the block gets: (batch, seq, hidden_size). A pass that reaches its end
-    (highest = N and the model has more to do) is ended there too; the exception is swallowed here.
+    `consume` gets what the block gets: (batch, seq, hidden_size). The exception that stops the pass
+    is swallowed here. With `highest` = N the pass goes on to its end, a final norm or a pooler.
     """
     calls = 0
 

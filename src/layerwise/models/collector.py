@@ -87,7 +87,7 @@ class Collector:
         host = torch.empty(self._staged.shape, dtype=torch.float32, pin_memory=True)
         host.copy_(self._staged, non_blocking=True)
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        done.record()
+        done.record(torch.cuda.current_stream(self._device))  # not the current device's
         self._waiting.append((done, host, self._batch.rows))
         self._staged = None
         if len(self._waiting) > 1:
@@ -123,4 +123,7 @@ class Collector:
             self._store(layer, rows, pooled)
 
     def _to_device(self, array: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, non_blocking=True)
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if self._device.type == "cuda":  # from pageable memory the copy would wait for the stream
+            tensor = tensor.pin_memory()
+        return tensor.to(self._device, non_blocking=True)

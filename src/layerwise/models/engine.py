@@ -67,8 +67,8 @@ class Engine:
         model: Any,
         anatomy: Anatomy,
         attention: str,
-        has_final: bool = False,
         mixes_lengths: bool = True,
+        has_final: bool = False,
     ) -> None:
         self.model = model
         self.anatomy = anatomy
@@ -85,9 +85,10 @@ class Engine:
         self._lock = threading.Lock()  # hooks belong to the model: one forward pass at a time
         self.use(attention)
 
-    def use(self, attention: str) -> None:
+    def use(self, attention: str, mixes_lengths: bool | None = None) -> None:
         """Choose the attention implementation, and with it packed or padded batches."""
         self.attention = attention
+        self.mixes_lengths = self.mixes_lengths if mixes_lengths is None else mixes_lengths
         self.model.set_attn_implementation(attention)
 
     @property
@@ -147,19 +148,19 @@ class Engine:
         final = "final" in wanted
         number = self.anatomy.num_hidden_layers
         highest = number if final else max(layer for layer in wanted if isinstance(layer, int))
-        inputs, real = self.packed_inputs(batch) if self.packed else self.padded_inputs(batch)
+        real: Index = ()
 
         def take(layer: Layer, hidden: Tensor) -> None:
             if layer in wanted:
                 consume(layer, hidden[real])
 
-        # A model without a final norm need not run past block N, but it has nothing left to do there.
         watching = any(isinstance(layer, int) for layer in wanted)
         with (
             self._lock,
             torch.inference_mode(),
             reading(self.anatomy, highest, take) if watching else nullcontext(),
         ):
+            inputs, real = self.packed_inputs(batch) if self.packed else self.padded_inputs(batch)
             output = self.model(**inputs)
             if final:
                 take("final", output[0])
@@ -172,8 +173,8 @@ class Engine:
         Raises:
             UsageError: the model gives no attention weights, or not one matrix over the sequence.
         """
-        attention = self.attention
         with self._lock, torch.inference_mode():
+            attention = self.attention
             self.use("eager")
             try:
                 inputs, _ = self.padded_inputs([sequence])

@@ -7,10 +7,11 @@ the end of a chunk computes bit for bit what an undisturbed run computes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 import numpy as np
@@ -32,6 +33,8 @@ PIECE_TEXTS, PIECE_CHARACTERS = 512, 200_000
 
 CHUNK_BYTES = 256 << 20
 """Most bytes of a chunk's rows, unless one text alone has more."""
+
+POLL_SECONDS = 0.2
 
 T = TypeVar("T")
 
@@ -77,12 +80,13 @@ def encode_chunks(
     """Encode a stream of texts, in order, in bounded memory.
 
     The next chunk is read and tokenised while the present one runs. `progress(tokens)` is called
-    after every forward pass with the tokens it processed; an exception it raises ends the run.
+    after every forward pass with the tokens it processed, and now and then with 0 while the source
+    gives nothing; an exception it raises ends the run.
     """
-    row_bytes = sum(request.columns(engine.hidden_size).values()) * 4
+    row_bytes = len(request.layers.layers) * engine.hidden_size * 4  # before they are mixed
     chunks = _chunks(_tokenise(tokenization, records), request, sizes.chunk_tokens, row_bytes)
     planned = ((own, texts, plan_rows(texts, request)) for own, texts in chunks)
-    for own, texts, rows in _ahead(planned):
+    for own, texts, rows in _ahead(planned, waiting=lambda: progress(0)):
         vectors = _run(engine, texts, rows, request, sizes.batch_tokens, progress)
         yield EncodedChunk(own, texts, rows, vectors)
 
@@ -141,16 +145,45 @@ def _chunks(
         yield records, encoded
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made in another thread while the one before is in use."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="layerwise-tokenise")
+def _ahead(items: Iterator[T], waiting: Callable[[], None]) -> Iterator[T]:
+    """The same items, each made in another thread while the one before is in use.
+
+    `waiting()` is called now and then while there is nothing to hand out; what it raises ends the
+    wait. The thread is a daemon: a source that gives nothing, such as an idle pipe, holds up nobody
+    who stops early.
+    """
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    made: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def make() -> None:
+        while wanted.get():
+            try:
+                made.put((next(items, None), None))
+            except BaseException as error:
+                made.put((None, error))
+
+    threading.Thread(target=make, name="layerwise-tokenise", daemon=True).start()
     try:
-        upcoming = pool.submit(next, items, None)
-        while (item := upcoming.result()) is not None:
-            upcoming = pool.submit(next, items, None)
+        wanted.put(True)
+        while (item := _next_of(made, waiting)) is not None:
+            wanted.put(True)
             yield item
-    finally:  # whoever stops early does not wait for an item nobody will use
-        pool.shutdown(wait=False, cancel_futures=True)
+    finally:
+        wanted.put(False)
+
+
+def _next_of(
+    made: SimpleQueue[tuple[T | None, BaseException | None]], waiting: Callable[[], None]
+) -> T | None:
+    while True:
+        try:
+            item, error = made.get(timeout=POLL_SECONDS)
+        except Empty:
+            waiting()
+            continue
+        if error is not None:
+            raise error
+        return item
 
 
 def _run(

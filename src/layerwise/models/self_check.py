@@ -50,6 +50,11 @@ class SelfCheck:
     def packed(self) -> bool:
         return self.attention == PACKED
 
+    def passed(self, attention: str) -> bool:
+        """Whether this implementation was tried and agrees with transformers."""
+        error = self.errors.get(attention)
+        return error is not None and error <= TOLERANCE
+
     @property
     def error(self) -> float:
         """Worst relative difference to transformers, over all layers, of the way chosen."""
@@ -92,12 +97,18 @@ def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
             f"({' '.join(str(error).split())[:200] or type(error).__name__}); layerwise takes BERT-like encoders."
         ) from error
     errors: dict[str, float | None] = {}
+    passed: list[str] = []
     for attention in _candidates(model, mode):
-        engine = Engine(model, anatomy, attention.removesuffix(EQUAL_LENGTHS), has_final)
-        engine.mixes_lengths = not attention.endswith(EQUAL_LENGTHS)
+        engine = Engine(model, anatomy, *_way(attention), has_final)
         errors[attention] = worst = _worst(engine, probe, expected)
         if worst is not None and worst <= TOLERANCE:
-            return engine, SelfCheck(attention, errors, _reason(mode, errors))
+            passed.append(attention)
+            if attention != PACKED:  # what comes after is slower
+                break
+    if passed:
+        return Engine(model, anatomy, *_way(passed[0]), has_final), SelfCheck(
+            passed[0], errors, _reason(mode, errors)
+        )
     tried = (
         f"{'it does not run' if worst is None else f'{worst:.1e}'} ({name})" for name, worst in errors.items()
     )
@@ -112,28 +123,31 @@ def confirm(engine: Engine, check: SelfCheck) -> SelfCheck:
 
     On CUDA in 16 bits packed attention is another kernel than the one checked in float32. Packed
     and padded must give nearly the same direction for every token at every layer; otherwise the
-    engine is switched to padded.
+    engine is switched to the padded way that agreed with transformers in float32.
     """
     if not engine.packed:
+        return check
+    fallback = next((name for name in check.errors if name != PACKED and check.passed(name)), None)
+    if fallback is None:
         return check
     probe = _probe(engine.model, engine.anatomy)
     layers: list[Layer] = [*range(engine.anatomy.num_hidden_layers + 1)]
     packed = _read(engine, probe, layers)
-    padded_attention = "sdpa" if getattr(engine.model, "_supports_sdpa", False) else "eager"
-    engine.use(padded_attention)
+    engine.use(*_way(fallback))
     padded = _read(engine, probe, layers)
     if padded is None:
         raise ModelError(
             f"{type(engine.model).__name__} does not run on {engine.device.type} in {engine.dtype_name}."
         )
-    cosine = None if packed is None else min(_cosine(packed[layer], padded[layer]) for layer in layers)
+    cosine = None
+    if packed is not None:
+        cosine = float(torch.tensor([_cosine(packed[layer], padded[layer]) for layer in layers]).min())
     if cosine is not None and cosine >= CONFIRMED_COSINE:
         engine.use(PACKED)
         return check
     where = f"on {engine.device.type} in {engine.dtype_name}"
     found = "it cannot run packed" if cosine is None else f"packed, its cosine to padded is {cosine:.3f}"
-    errors = {PACKED: None, padded_attention: check.error}
-    return SelfCheck(padded_attention, errors, f"{where} {found}")
+    return SelfCheck(fallback, {**check.errors, PACKED: None}, f"{where} {found}")
 
 
 def needed_weights(engine: Engine, names: Sequence[str]) -> list[str]:
@@ -163,6 +177,11 @@ def _candidates(model: Any, mode: str) -> list[str]:
     packed = mode == "auto" and supported
     padded = [*(["sdpa"] if getattr(model, "_supports_sdpa", False) else []), "eager"]
     return [*([PACKED] if packed else []), *padded, *(attention + EQUAL_LENGTHS for attention in padded)]
+
+
+def _way(attention: str) -> tuple[str, bool]:
+    """Of a candidate, the implementation, and whether lengths may be mixed in a batch."""
+    return attention.removesuffix(EQUAL_LENGTHS), not attention.endswith(EQUAL_LENGTHS)
 
 
 def _reason(mode: str, errors: dict[str, float | None]) -> str:
@@ -232,7 +251,8 @@ def _worst(engine: Engine, probe: list[TokenSequence], expected: dict[Layer, Ten
     found = _read(engine, probe, list(expected))
     if found is None:
         return None
-    return max(_difference(found[layer], expected[layer]) for layer in expected)
+    # As a tensor: Python's max passes over NaN.
+    return float(torch.tensor([_difference(found[layer], expected[layer]) for layer in expected]).max())
 
 
 def _read(engine: Engine, probe: list[TokenSequence], layers: list[Layer]) -> dict[Layer, Tensor] | None:

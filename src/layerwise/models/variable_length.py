@@ -45,6 +45,8 @@ def kernel_for(query: Tensor) -> Kernel | None:
         return None
     if query.shape[-1] % 8 or query.shape[-1] > 256:  # what flash attention is compiled for
         return None
+    if torch.cuda.get_device_capability(query.device) < (8, 0):  # Ampere
+        return None
     return torch_kernel() or flash_kernel()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Location:
             SourceError: it cannot be opened.
         """
         if self.is_stdin:
-            return sys.stdin.buffer
+            return _own_stdin()
         if "://" in self.address:
             return open_remote(self.address)
         try:
@@ -96,6 +97,14 @@ def _locate(source: str) -> list[Location]:
     if "://" in source:
         return [Location(address, name, size_remote(address)) for address, name in find_remote(source)]
     return [Location(address, name, Path(address).stat().st_size) for address, name in find_local(source)]
+
+
+def _own_stdin() -> BinaryIO:
+    """stdin behind a buffer of its own: Python cannot end while a thread waits for `sys.stdin`'s."""
+    try:
+        return open(os.dup(sys.stdin.fileno()), "rb")  # noqa: PTH123 - a descriptor, not a path
+    except (OSError, ValueError):  # replaced by something that is no file
+        return sys.stdin.buffer
 
 
 def _stdin(location: Location) -> tuple[Stream, str]:
