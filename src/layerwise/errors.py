@@ -57,6 +57,10 @@ class ModelError(LayerwiseError):
     """A model cannot be loaded or run."""
 
 
+class DeviceMemoryError(LayerwiseError):
+    """A batch does not fit on the device."""
+
+
 class ModelNotFoundError(ModelError):
     """No model of this name was found; the message lists the places that were tried."""
 

@@ -83,7 +83,11 @@ def extract(
     choose("store-dtype", store_dtype, STORE_DTYPES)
     if limit is not None and limit < 1:
         raise UsageError(f"the limit is {limit}: expected at least 1 text.")
-    if words_column is not None and words == "tokenizer":
+    if words_column is not None:
+        if words not in ("tokenizer", "given"):
+            raise UsageError(
+                f"words in the column {words_column!r} are given, and words={words!r} would leave them out: choose one."
+            )
         words = "given"
     request = encoder.request(
         layers,
@@ -172,7 +176,8 @@ class _Run:
             except LayerwiseError:
                 self._keep(pending)
                 raise
-            self.writer.finish()
+            if self.limit is None or self.resumed_from <= self.limit:
+                self.writer.finish()  # else nothing was asked for, and an unfinished store stays so
         return self._summary()
 
     def _counted(self, records: Iterator[TextRecord]) -> Iterator[TextRecord]:

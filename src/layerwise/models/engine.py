@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layerwise.errors import ModelError, UsageError
+from layerwise.errors import DeviceMemoryError, ModelError, UsageError
 from layerwise.models.anatomy import Anatomy, Consumer, reading
 from layerwise.models.packed_attention import PACKED, PackedSequences, position_ids
 from layerwise.types import Layer
@@ -118,12 +118,17 @@ class Engine:
 
         Raises:
             ModelError: a token id is beyond the model's embeddings.
+            DeviceMemoryError: the batch does not fit on the device.
         """
         self._refuse_unknown_tokens(batch)
-        if not (self.packed or self.mixes_lengths):
-            self._run_by_length(batch, layers, consume)
-        else:
-            self._run(batch, layers, consume)
+        run = self._run if self.packed or self.mixes_lengths else self._run_by_length
+        try:
+            run(batch, layers, consume)
+        except torch.OutOfMemoryError as error:
+            total = sum(len(sequence) for sequence in batch)
+            raise DeviceMemoryError(
+                f"a batch of {total:,} tokens does not fit in the memory of {self.device}: lower --batch-tokens."
+            ) from error
 
     def _run_by_length(
         self, batch: Sequence[TokenSequence], layers: Sequence[Layer], consume: Consumer

@@ -118,7 +118,8 @@ def _word_rows(text: EncodedText, pooling: str) -> _TextRows:
         changes = np.flatnonzero(np.diff(word)) + 1
         kept = np.concatenate(([0], changes) if pooling == "first" else (changes - 1, [len(word) - 1]))
         token, word = token[kept], word[kept]
-    numbers = np.arange(len(text.word_start))
+    # Each text of a pair counts from 0.
+    numbers = np.arange(len(text.word_start)) - np.searchsorted(text.word_sequence_id, text.word_sequence_id)
     return _TextRows(
         text.word_start,
         text.word_end,

@@ -192,9 +192,11 @@ class Tokenization:
             [one.edge_token + t for one, t in zip(members, first_token, strict=False)]
         )
         edge_word = np.concatenate([one.edge_word + w for one, w in zip(members, first_word, strict=False)])
-        word_id = np.full(len(spans), -1, np.int64)
-        word_id[edge_token[::-1]] = edge_word[::-1]  # the first word of a token wins
         numbers = np.arange(len(members))
+        word_sequence_id = np.repeat(numbers, [len(one.words) for one in members])
+        word_id = np.full(len(spans), -1, np.int64)
+        own = edge_word - first_word[word_sequence_id[edge_word]]  # each text of a pair counts from 0
+        word_id[edge_token[::-1]] = own[::-1]  # the first word of a token wins
         return EncodedText(
             text=record.text,
             sequences=sequences,
@@ -209,7 +211,7 @@ class Tokenization:
             word_id=word_id,
             word_start=words[:, 0],
             word_end=words[:, 1],
-            word_sequence_id=np.repeat(numbers, [len(one.words) for one in members]),
+            word_sequence_id=word_sequence_id,
             edge_token=edge_token,
             edge_word=edge_word,
         )
