@@ -130,6 +130,34 @@ def test_ctrl_c_commits_and_says_how_to_go_on(source: Path, undisturbed: Path, t
     assert_same_rows(out, undisturbed)
 
 
+def test_ctrl_c_while_the_source_gives_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "layerwise", "extract", "-", "-o", str(tmp_path / "out.lance")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "out.lance").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 1, "stdin is still open"
+    assert process.stderr is not None and process.stdin is not None
+    assert "interrupted: 0 texts" in process.stderr.read().decode()
+    process.stdin.close()
+
+
+def test_a_limit_below_what_is_there_completes_nothing(
+    source: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.lance"
+    process = start(source, out)
+    wait_for_commits(process, out, 3)
+    process.kill()
+    process.wait()
+    texts = layerwise.open(out).num_texts
+    assert texts > 1 and run(" ".join(arguments(source, out)) + " --limit 1").status == 0
+    store = layerwise.open(out)
+    assert store.num_texts == texts and not store.metadata["complete"]
+
+
 def test_a_limit_can_be_raised(source: Path, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.lance"
     command = " ".join(arguments(source, out))
