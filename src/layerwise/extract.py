@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from layerwise.errors import InterruptedRunError, LayerwiseError, UsageError, choose
+from layerwise.errors import InterruptedRunError, LayerwiseError, SourceError, UsageError, choose
 from layerwise.models.allocator import give_back_freed_memory
 from layerwise.models.encoder import Encoder
 from layerwise.models.pipeline import EncodedChunk
@@ -263,9 +263,34 @@ def _as_chunk(chunk: EncodedChunk, request: Request, first_text: int) -> Chunk:
         vectors=dict(zip(names, chunk.vectors, strict=True)),
         sequence_id=rows.sequence_id.astype(np.int8) if paired else None,
         word_id=rows.word_id.astype(np.int32) if request.unit == "token" else None,
-        kept={name: [record.kept[name] for record in records] for name in records[0].kept},
+        kept=_kept(records, request, first_text),
         ids=[record.id for record in records] if records[0].id is not None else None,
     )
+
+
+def _kept(records: Sequence[TextRecord], request: Request, first_text: int) -> dict[str, list[Any]]:
+    """Columns to keep. Below texts a list is spread over the words, so it must have one value for each.
+
+    Raises:
+        SourceError: a list, and the words are not the source's own, or not as many.
+    """
+    columns = {name: [record.kept[name] for record in records] for name in records[0].kept}
+    if request.unit == "text":
+        return columns
+    for name, values in columns.items():
+        for number, (record, value) in enumerate(zip(records, values, strict=True), start=first_text):
+            words = len(record.words) if request.words == "given" and record.words is not None else None
+            if isinstance(value, list | tuple) and len(value) != words:
+                raise SourceError(
+                    f"text {number}: the column {name!r} is a list of {len(value)}, to be spread over "
+                    + (
+                        f"{words} words: expected one value a word."
+                        if words is not None
+                        else f"words, and those of words={request.words!r} need not be the ones it was made for: "
+                        "pass --words given with the source's own words, or choose --unit text."
+                    )
+                )
+    return columns
 
 
 def _surfaces(chunk: EncodedChunk) -> list[str]:
