@@ -257,3 +257,26 @@ def test_reading_stops_and_closes_when_the_iterator_is_closed(write: Write) -> N
     records = Sources(write("a.txt", "x\n" * 10)).records()
     next(records)
     records.close()  # type: ignore[attr-defined]
+
+
+def test_a_store_in_a_remote_folder_is_no_source(memory: fsspec.AbstractFileSystem) -> None:
+    memory.pipe(
+        {"/d/a.txt": b"a", "/d/out.lance/_ledger/0.parquet": b"PAR1", "/d/out.lance/data/b.txt": b"b"}
+    )
+    assert texts("memory://d") == texts("memory://d/**") == ["a"]
+
+
+def test_a_connection_lost_while_reading_is_told(
+    memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PayloadError(Exception):
+        """As aiohttp's: no OSError."""
+
+    def fail(self: object, size: int = -1) -> bytes:
+        raise PayloadError("not enough data")
+
+    memory.pipe({"/d/a.txt": b"a"})
+    sources = Sources("memory://d/a.txt")
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFile.read", fail)
+    with pytest.raises(SourceError, match=r"a\.txt cannot be read .*PayloadError not enough data"):
+        list(sources.records())

@@ -13,6 +13,8 @@ from layerwise.errors import LayerwiseError, StoreCorruptError, StoreError, Stor
 _RUST_SOURCE = re.compile(r",? ?/\S+\.rs:\d+:\d+")
 _FULL = ("No space left", "os error 28", "Disk quota exceeded", "os error 122")
 
+_NO_DAMAGE = (errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT, errno.ENOMEM)
+
 
 @contextmanager
 def writing(path: Path, what: str = "store") -> Iterator[None]:
@@ -46,12 +48,17 @@ def reading(path: Path, what: str = "the store") -> Iterator[None]:
 
     Raises:
         StoreCorruptError: the bytes cannot be decoded, or a file is missing.
+        StoreError: the system could not open or read a file just now.
     """
     try:
         yield
     except (LayerwiseError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, PermissionError):
         raise
+    except (AssertionError, AttributeError, NameError, TypeError, ZeroDivisionError):
+        raise  # a fault of ours, and none of the bytes
     except BaseException as error:
+        if isinstance(error, OSError) and error.errno in _NO_DAMAGE:
+            raise StoreError(f"{path}: {what} cannot be read now: {error.strerror}.") from error
         raise StoreCorruptError(
             f"{path}: {what} cannot be read ({first_line(error)}): the store is damaged; "
             "extract again with --overwrite, or restore it from a copy."

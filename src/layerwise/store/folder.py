@@ -92,7 +92,7 @@ def lock(folder: Path) -> IO[str] | None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.fstat(handle.fileno()).st_nlink:  # removed between the two lines above
             raise BlockingIOError
-    except OSError:
+    except BlockingIOError:
         handle.close()
         raise StoreError(
             f"the store {folder} is being written by another process: wait for it to end."

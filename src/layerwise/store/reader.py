@@ -287,7 +287,7 @@ class Store:
 
     def _batch_rows(self, names: Sequence[str]) -> int:
         row = sum(_bytes_of(self.dataset.schema.field(name).type) for name in names)
-        return max(1, min(MAX_BATCH_ROWS, BATCH_BYTES // row))
+        return max(1, min(MAX_BATCH_ROWS, BATCH_BYTES // max(1, row)))
 
     @cached_property
     def _row_bounds(self) -> npt.NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, Self, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from layerwise.errors import LayerwiseError, MissingExtraError, SourceError
@@ -47,7 +47,31 @@ def find_remote(url: str) -> list[Found]:
 def open_remote(url: str) -> BinaryIO:
     """Open for reading; raises as `find_remote`."""
     system, path = _filesystem(url)
-    return _reach(url, lambda: cast(BinaryIO, system.open(path, "rb")))
+    return cast(BinaryIO, _Opened(_reach(url, lambda: system.open(path, "rb"))))
+
+
+class _Opened:
+    """A remote file; what its library raises while reading (aiohttp has its own classes) is an `OSError`."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return cast(bytes, self._file.read(size))
+        except (OSError, ValueError):
+            raise
+        except Exception as error:
+            raise OSError(f"the connection failed: {type(error).__name__} {error}".strip()) from error
 
 
 def size_remote(url: str) -> int | None:
@@ -73,7 +97,17 @@ def _expand(system: Any, path: str, url: str) -> list[Found]:
         files, base = sorted(system.find(path)), path.rstrip("/") + "/"
     if not files:
         raise SourceError(f"{public(url)} does not exist, or there is no file there: check the address.")
-    known = [file for file in files if is_known(file) and not _hidden(file.removeprefix(base))]
+    inside = {file: file.removeprefix(base) for file in files}
+    stores = {
+        found[1]
+        for name in inside.values()
+        if (found := re.fullmatch(r"((?:.*/)?)(_ledger|_versions)/[^/]*", name))
+    } - {""}
+    known = [
+        file
+        for file, name in inside.items()
+        if is_known(file) and not _hidden(name) and not name.startswith(tuple(stores))
+    ]
     if not known:
         raise SourceError(
             f"{public(url)} has {len(files)} files and none that can be read: "
