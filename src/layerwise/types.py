@@ -98,11 +98,6 @@ class LayerSelection:
             raise LayerSelectionError(f"layer {text!r} {reason}: {valid}.") from error
 
     @property
-    def highest_block(self) -> int:
-        """Number of blocks that must run to reach every selected layer."""
-        return max(self.num_hidden_layers if layer == "final" else layer for layer in self.layers)
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """Store columns of the selected layers, in order."""
         return tuple(column_name(layer) for layer in self.layers)
@@ -191,6 +186,8 @@ class HiddenStates:
         wanted = layer
         if isinstance(layer, int) and layer < 0:
             wanted = self.num_hidden_layers + 1 + layer
+        if layer == "final" and "final" not in self.layers:  # no final norm: it is layer N
+            wanted = self.num_hidden_layers
         if wanted not in self.layers:
             raise LayerSelectionError(
                 f"layer {layer!r} was not extracted: this result holds {', '.join(map(str, self.layers))}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import layerwise
 from layerwise import Encoder
+from layerwise.cli.console import without_nan
 from tests.command_line import run
 
 TEXTS = ["The sea was calm.", "The ocean was rough.", "I sat by the sea.", ""]
@@ -97,3 +99,13 @@ def test_models_draws_and_counts() -> None:
     assert document["num_parameters"] == sum(part["num_parameters"] for part in document["parts"])
     diagram = printed("models minilm --mermaid")
     assert diagram.startswith(("flowchart", "graph")) and diagram.count("-->") >= 6
+
+
+def test_brackets_in_names_are_no_markup(stores: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("a[v1].lance", "b[bold]x.lance", "c[", "d]"):
+        shutil.copytree(stores["text"], tmp_path / name)
+        assert printed(f"inspect '{tmp_path / name}'").splitlines()[0] == str(tmp_path / name)
+
+
+def test_nan_is_null_in_json() -> None:
+    assert without_nan({"a": [1.0, float("nan")], "b": "x"}) == {"a": [1.0, None], "b": "x"}

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertModel
 
 from layerwise import Encoder
 from layerwise.errors import DeviceMemoryError, ModelError, UnsafeWeightsError
+from layerwise.models.doctor import examine
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.families import tiny_model
 from layerwise.models.locate import locate
@@ -223,3 +224,46 @@ def test_a_batch_too_large_for_the_device_is_told(monkeypatch: pytest.MonkeyPatc
     ids = torch.arange(10, 20)
     with pytest.raises(DeviceMemoryError, match="a batch of 10 tokens does not fit .* lower --batch-tokens"):
         engine.run([TokenSequence(ids, torch.zeros_like(ids))], [0], lambda layer, hidden: None)
+
+
+def findings(folder: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"problem": [], "note": []}
+    for finding in examine(str(folder)).findings:
+        found[finding.severity].append(finding.text)
+    return found
+
+
+def test_the_doctor_knows_a_decoder(tmp_path: Path) -> None:
+    assert not findings(save(tmp_path))["problem"]
+    change(tmp_path / "config.json", is_decoder=True)
+    assert any("only those before it" in text for text in findings(tmp_path)["problem"])
+
+
+def test_the_doctor_tells_blocks_that_are_left_out(tmp_path: Path) -> None:
+    change(save(tmp_path) / "config.json", num_hidden_layers=1)
+    [problem] = findings(tmp_path)["problem"]
+    assert "blocks that config.json does not have: encoder.layer.1." in problem
+
+
+def test_the_doctor_reads_what_it_can(tmp_path: Path) -> None:
+    (save(tmp_path) / "sentence_bert_config.json").write_text("{bad", "utf-8")
+    change(tmp_path / "tokenizer_config.json", model_max_length="512")
+    notes = " ".join(findings(tmp_path)["note"])
+    assert "sentence_bert_config.json cannot be read" in notes and "takes it from the config" in notes
+
+
+def test_big_birds_attention_is_the_same_whatever_was_run_before() -> None:
+    model = tiny_model("big_bird", block_size=4, num_random_blocks=2, max_position_embeddings=128)
+    engine, _ = build_engine(model)
+    ids = torch.randint(10, 120, (60,), generator=torch.Generator().manual_seed(1))
+    found: list[torch.Tensor] = []
+    engine.run([TokenSequence(ids, torch.zeros_like(ids))], [4], lambda layer, hidden: found.append(hidden))
+    full = tiny_model("big_bird", attention_type="original_full", max_position_embeddings=128)
+    with torch.inference_mode():
+        expected = full(ids[None]).last_hidden_state[0]
+    torch.testing.assert_close(found[0], expected, atol=1e-5, rtol=0)
+
+
+def test_final_is_the_last_layer_where_there_is_no_final_norm(tmp_path: Path) -> None:
+    [states] = Encoder.from_pretrained(str(save(tmp_path))).encode(["the cat"], layers="final")
+    assert np.array_equal(states.layer("final"), states.layer(2))

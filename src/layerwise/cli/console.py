@@ -12,13 +12,26 @@ PLAIN_WIDTH = 120
 
 
 def console() -> Console:
-    """A console on stdout; numbers are not coloured, and lines of text are never wrapped."""
+    """A console on stdout; numbers are not coloured, lines of text are never wrapped, and brackets in
+    names are brackets, not rich's markup.
+    """
     from rich.console import Console
 
-    out = Console(highlight=False, soft_wrap=True)
-    return out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=PLAIN_WIDTH)
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    return (
+        out if out.is_terminal else Console(highlight=False, soft_wrap=True, markup=False, width=PLAIN_WIDTH)
+    )
 
 
 def counted(number: int, noun: str) -> str:
     """`1 layer`, `1,200 layers`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def without_nan(value: object) -> object:
+    """NaN has no place in JSON: null instead."""
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    return [without_nan(item) for item in value] if isinstance(value, list | tuple) else value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console, counted
+from layerwise.cli.console import console, counted, without_nan
 
 if TYPE_CHECKING:
     from layerwise.store.verify import CheckReport
@@ -36,22 +36,22 @@ def command(
     summary = summarise(opened)
     if as_json:
         document = summary.to_dict() | {"check": None if report is None else asdict(report)}
-        typer.echo(json.dumps(_without_nan(document), ensure_ascii=False))
+        typer.echo(json.dumps(without_nan(document), ensure_ascii=False))
     else:
         _print(summary, report)
 
 
 def _print(summary: StoreSummary, report: CheckReport | None) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from layerwise.cli.progress import size
 
     out = console()
     model = summary.metadata
     at = f" at {model['revision']}" if model.get("revision") else ""
-    out.print(
-        f"[bold]{summary.path}[/]{'' if summary.complete else '  (not finished: run the same command again)'}"
-    )
+    unfinished = "" if summary.complete else "  (not finished: run the same command again)"
+    out.print(Text.assemble((str(summary.path), "bold"), unfinished))
     out.print(
         f"model      {model['model']}{at}, {model['architecture']}, {model['engine']}, {model['dtype']}\n"
         f"units      {counted(summary.rows, model['unit'])} of {counted(summary.texts, 'text')}, "
@@ -99,12 +99,3 @@ def _recipe(model: dict[str, object]) -> str:
         str(model["long_text"])
     ]
     return f"{pooling}{words}, mix {model['mix']}; texts of more than {model['max_length']} tokens {longer}"
-
-
-def _without_nan(value: object) -> object:
-    """NaN has no place in JSON: null instead."""
-    if isinstance(value, float) and value != value:
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return [_without_nan(item) for item in value] if isinstance(value, list | tuple) else value

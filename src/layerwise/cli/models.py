@@ -56,15 +56,15 @@ def command(
 
 def _print_model(diagnosis: Diagnosis, document: dict[str, object]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from layerwise.models import architecture
 
     out = console()
     files, check = diagnosis.files, diagnosis.self_check
     at = f" at {files.revision}" if files.revision else ""
-    out.print(
-        f"[bold]{files.name}[/]{at}: {document['architecture']}, {document['num_parameters']:,} parameters"
-    )
+    about = f"{at}: {document['architecture']}, {document['num_parameters']:,} parameters"
+    out.print(Text.assemble((files.name, "bold"), about))
     out.print(f"weights sha256 {files.weights_sha256}")
     if check is not None:
         runs = "packed" if check.packed else f"padded ({check.attention})"
@@ -99,7 +99,7 @@ def _print_model(diagnosis: Diagnosis, document: dict[str, object]) -> None:
         out.print("Nothing odd was found.")
     for finding in diagnosis.findings:
         colour = "red" if finding.severity == "problem" else "yellow"
-        out.print(f"[{colour}]{finding.severity}[/]: {finding.text}")
+        out.print(Text.assemble((finding.severity, colour), f": {finding.text}"))
 
 
 def _families(as_json: bool) -> None:

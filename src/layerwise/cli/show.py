@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console, counted
+from layerwise.cli.console import console, counted, without_nan
 
 if TYPE_CHECKING:
     from layerwise.types import HiddenStates
@@ -51,7 +51,7 @@ def command(
         mix_weights=weights,
     )[0]
     if as_json:
-        typer.echo(json.dumps(_document(states, encoder.describe()), ensure_ascii=False))
+        typer.echo(json.dumps(without_nan(_document(states, encoder.describe())), ensure_ascii=False))
     else:
         _print(states, unit)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from safetensors import safe_open
 
 from layerwise.errors import ModelError
-from layerwise.models.engine import Engine
+from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.load import LoadedModel, load
 from layerwise.models.locate import ModelFiles, locate, safetensors_files
 from layerwise.models.self_check import SelfCheck, build_engine
@@ -55,6 +57,7 @@ def examine(name: str, revision: str | None = None, allow_pickle: bool = False) 
     """
     files = locate(name, revision, allow_pickle)
     loaded = load(files)
+    sparse = getattr(loaded.model, "attention_type", "") == "block_sparse"  # before the self-check changes it
     found = [*_weights(loaded, files), *_tokenizer(loaded), *_sentence_transformers(files)]
     engine, check = None, None
     try:
@@ -64,12 +67,7 @@ def examine(name: str, revision: str | None = None, allow_pickle: bool = False) 
     else:
         if check.note:
             found.append(Finding("note", check.note))
-        if loaded.model.config.is_decoder if hasattr(loaded.model.config, "is_decoder") else False:
-            found.append(Finding("problem", "is_decoder is set: each token sees only those before it."))
-        if engine.anatomy.max_positions is None:
-            found.append(
-                Finding("note", "the model knows no maximum length; layerwise uses windows of 512 tokens.")
-            )
+        found += [*_attention(engine, sparse), *_length(engine, loaded)]
     found.sort(key=lambda finding: finding.severity != "problem")
     return Diagnosis(files, loaded, engine, check, tuple(found))
 
@@ -92,16 +90,22 @@ def _weights(loaded: LoadedModel, files: ModelFiles) -> list[Finding]:
                 "the pooler is not in the files: pooler_output would be random (layerwise never uses it).",
             )
         )
-    if loaded.unused:
+    blocks = [name for name in loaded.unused if re.search(r"\.(layer|layers|h|blocks?)\.\d+\.", name)]
+    if blocks:
         found.append(
             Finding(
-                "note",
-                f"{len(loaded.unused)} weights in the files belong to no layer: {_some(loaded.unused)}.",
+                "problem",
+                f"the files hold blocks that config.json does not have: {_some(blocks)}; they are not run.",
             )
+        )
+    if unused := [name for name in loaded.unused if name not in blocks]:
+        found.append(
+            Finding("note", f"{len(unused)} weights in the files belong to no layer: {_some(unused)}.")
         )
     broken = [name for name, weight in loaded.model.named_parameters() if not bool(weight.isfinite().all())]
     if broken:
-        found.append(Finding("problem", f"{len(broken)} weights hold NaN or infinity: {_some(broken)}."))
+        severity = "note" if all("pooler" in name for name in broken) else "problem"
+        found.append(Finding(severity, f"{len(broken)} weights hold NaN or infinity: {_some(broken)}."))
     if files.pickled:
         found.append(Finding("note", "the weights are pickled; convert them to safetensors."))
     stored = _stored_dtypes(files)
@@ -134,12 +138,6 @@ def _tokenizer(loaded: LoadedModel) -> list[Finding]:
                 "the tokenizer pads on the left, which shifts BERT's positions; layerwise pads on the right.",
             )
         )
-    if tokenizer.model_max_length > 1_000_000:
-        found.append(
-            Finding(
-                "note", "the tokenizer names no maximum length (10^30); layerwise takes it from the config."
-            )
-        )
     if len(tokenizer) > config.vocab_size:
         found.append(
             Finding(
@@ -151,12 +149,63 @@ def _tokenizer(loaded: LoadedModel) -> list[Finding]:
     return found
 
 
+def _attention(engine: Engine, sparse: bool) -> list[Finding]:
+    """What a token does not see."""
+    found = []
+    if _sees_backwards_only(engine):
+        found.append(
+            Finding("problem", "each token sees only those before it: a decoder, or is_decoder is set.")
+        )
+    if sparse:
+        found.append(
+            Finding(
+                "problem",
+                "its block-sparse attention is replaced by full attention, as transformers does after a short text: "
+                "the vectors of texts of many blocks differ from those of sparse attention.",
+            )
+        )
+    return found
+
+
+def _sees_backwards_only(engine: Engine) -> bool:
+    """Whether another last token leaves layer N of all earlier tokens as it was."""
+    length, last = min(8, engine.anatomy.max_positions or 8), engine.anatomy.num_hidden_layers
+    if length < 2:
+        return False
+    ids = torch.arange(length) % engine.vocab_size
+    other = ids.clone()
+    other[-1] = engine.vocab_size - 1
+    states: list[torch.Tensor] = []
+    for one in (ids, other):
+        engine.run(
+            [TokenSequence(one, torch.zeros_like(one))], [last], lambda _, hidden: states.append(hidden)
+        )
+    return bool(torch.equal(states[0][:-1], states[1][:-1]))
+
+
+def _length(engine: Engine, loaded: LoadedModel) -> list[Finding]:
+    limit = loaded.tokenizer.model_max_length
+    if type(limit) is int and 0 < limit < 1_000_000:  # one without a limit says 10^30
+        return []
+    if engine.anatomy.max_positions is None:
+        return [
+            Finding(
+                "note",
+                "neither model nor tokenizer names a maximum length; layerwise uses windows of 512 tokens.",
+            )
+        ]
+    return [Finding("note", "the tokenizer names no maximum length; layerwise takes it from the config.")]
+
+
 def _sentence_transformers(files: ModelFiles) -> list[Finding]:
     """sentence-transformers folders carry a length limit of their own."""
     path = files.folder / "sentence_bert_config.json"
     if not path.is_file():
         return []
-    settings: Any = json.loads(path.read_text("utf-8"))
+    try:
+        settings: Any = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return [Finding("note", "its sentence_bert_config.json cannot be read; layerwise does not need it.")]
     limit = settings.get("max_seq_length") if isinstance(settings, dict) else None
     if not isinstance(limit, int):
         return []

@@ -101,7 +101,7 @@ def tiny_model(family: str, **overrides: Any) -> Any:
     uniform and a wrong mask would hardly show. Its padding token has a vector, as in published
     checkpoints: a fresh one is zero, and padding that is seen by mistake would not show either.
     """
-    settings = {**(FAMILIES[family] or _COMMON), **overrides}
+    settings = {**(FAMILIES.get(family) or _COMMON), **overrides}
     with torch.random.fork_rng():
         torch.manual_seed(7)
         config = AutoConfig.for_model(family, **settings)

@@ -26,14 +26,12 @@ class LoadedModel:
         model: the bare encoder, float32, on the CPU, in evaluation mode.
         tokenizer: a fast tokenizer.
         missing, unused: names of weights the files lack (random now!) or that the model has no use for.
-        stored_dtype: the number format of the weights in the files.
     """
 
     model: Any
     tokenizer: PreTrainedTokenizerFast
     missing: tuple[str, ...]
     unused: tuple[str, ...]
-    stored_dtype: str
 
 
 def load(files: ModelFiles) -> LoadedModel:
@@ -52,7 +50,6 @@ def load(files: ModelFiles) -> LoadedModel:
         )
     if getattr(config, "transformers_weights", None):
         config.transformers_weights = None  # another file than the one that was checked
-    stored = str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
     with quiet(), _in_words(files, "its weights cannot be loaded"):
         model, info = AutoModel.from_pretrained(
             files.folder,
@@ -77,7 +74,6 @@ def load(files: ModelFiles) -> LoadedModel:
         _tokenizer(files),
         tuple(sorted(info["missing_keys"])),
         tuple(sorted(info["unexpected_keys"])),
-        stored,
     )
 
 
@@ -122,13 +118,15 @@ def _in_words(files: ModelFiles, what: str) -> Iterator[None]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers' loading reports off stderr: the doctor's list says the same."""
-    level = transformers_logging.get_verbosity()
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.CRITICAL)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def pick_device(device: str) -> torch.device:
