@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: install demo test test-all check format bench help-pages clean
+.PHONY: install demo test test-all check format bench clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -64,7 +64,11 @@ def forward(encoder: Encoder, sequences: list[Any]) -> None:
 
 
 def measure(name: str, count: int, rounds: int) -> None:
-    root = Path(tempfile.mkdtemp(prefix="layerwise-bench-"))
+    with tempfile.TemporaryDirectory(prefix="layerwise-bench-") as folder:
+        _measure(Path(folder), name, count, rounds)
+
+
+def _measure(root: Path, name: str, count: int, rounds: int) -> None:
     folder = model_folder(name, root / "model")
     texts = mixed_length(count)
     source = root / "texts.txt"
@@ -137,7 +141,7 @@ def _forward_table(
         flops, torch_dtype = encoder_flops(lengths, encoder.engine.model.config), getattr(torch, dtype)
         size, inner = encoder.hidden_size, encoder.engine.model.config.intermediate_size
         rows = encoder.sizes.batch_tokens
-        products, shares, speeds = [], [], []
+        products, shares, speeds, rates = [], [], [], []
         forward(encoder, sequences)
         for _ in range(max(rounds, 5)):
             before = matmul_rate(torch_dtype, rows, size, inner)
@@ -148,11 +152,12 @@ def _forward_table(
             shares.append(flops / seconds / rate)
             products.append(products_rate(encoder.engine.model.encoder, rows) / rate)
             speeds.append(sum(lengths) / seconds)
+            rates.append(rate)
         lines.append(
             [
                 dtype,
                 f"{median(speeds):,.0f}",
-                f"{rate / 1e9:,.0f}",
+                f"{median(rates) / 1e9:,.0f}",
                 f"{median(shares):.2f}",
                 {"float32": "≥ 0.90", "bfloat16": "≥ 0.75"}[dtype],
                 f"{median(products):.2f}",

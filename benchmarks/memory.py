@@ -23,7 +23,7 @@ COUNTS = (10_000, 100_000)
 CHILD = """
 import json, resource, sys
 import layerwise
-encoder = layerwise.Encoder.from_pretrained("minilm", dtype="bfloat16")
+encoder = layerwise.Encoder.from_pretrained("minilm", device="cpu", dtype="bfloat16")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 unit, layers = sys.argv[3:]
 summary = layerwise.extract(sys.argv[1], sys.argv[2], encoder=encoder, unit=unit, layers=layers)

@@ -5,7 +5,7 @@ Each takes texts and leaves float32 arrays on disk: one (texts, hidden_size) a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,3 @@ def _save(layers: list[list[np.ndarray]], order: list[int], target: Path) -> Non
     back = np.argsort(order)
     for number, parts in enumerate(zip(*layers, strict=True)):
         np.save(target / f"layer_{number:02d}.npy", np.concatenate(parts)[back])
-
-
-Way = Callable[[], object]

@@ -10,6 +10,7 @@
     ├── ModelError                      the model cannot be used
     │   ├── ModelNotFoundError          ... because no such model was found
     │   └── UnsafeWeightsError          ... because its weights are pickled or not the expected ones
+    ├── DeviceMemoryError               a batch does not fit on the device
     ├── NumericError                    NaN or overflow: such values never enter a store
     ├── StoreError                      the store cannot be used
     │   ├── NotAStoreError              ... because it is something else
