@@ -83,3 +83,8 @@ def test_errors_and_types_need_no_torch() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_extract_is_a_function_whatever_was_imported_before() -> None:
+    code = "import layerwise.cli, layerwise.extraction, layerwise; assert callable(layerwise.extract)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,7 +13,7 @@ from layerwise.version import __version__
 
 if TYPE_CHECKING:
     from layerwise.errors import LayerwiseError, UsageError
-    from layerwise.extract import extract
+    from layerwise.extraction import extract
     from layerwise.models.encoder import Encoder
     from layerwise.store.reader import Store
     from layerwise.store.reader import open_store as open
@@ -28,7 +28,7 @@ _HOME = {
     "TextRecord": ("layerwise.types", "TextRecord"),
     "Unit": ("layerwise.types", "Unit"),
     "UsageError": ("layerwise.errors", "UsageError"),
-    "extract": ("layerwise.extract", "extract"),
+    "extract": ("layerwise.extraction", "extract"),
     "open": ("layerwise.store.reader", "open_store"),
 }
 
