@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
 from layerwise import Encoder
-from layerwise.errors import DeviceMemoryError, ModelError, UnsafeWeightsError
+from layerwise.errors import DeviceMemoryError, ModelError, ModelNotFoundError, UnsafeWeightsError
 from layerwise.models.doctor import examine
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.families import tiny_model
@@ -67,6 +67,13 @@ def test_an_index_of_pickles_is_refused(tmp_path: Path) -> None:
     index = {"metadata": {}, "weight_map": dict.fromkeys(weights, "weights.bin")}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index), "utf-8")
     with pytest.raises(UnsafeWeightsError, match=r"names 'weights\.bin'"):
+        Encoder.from_pretrained(str(tmp_path))
+
+
+def test_a_git_lfs_pointer_is_named(tmp_path: Path) -> None:
+    weights = save(tmp_path) / "model.safetensors"
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 90868376\n", "utf-8")
+    with pytest.raises(ModelNotFoundError, match=r"is a git-lfs pointer .* run `git lfs pull`"):
         Encoder.from_pretrained(str(tmp_path))
 
 

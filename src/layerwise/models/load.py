@@ -50,7 +50,7 @@ def load(files: ModelFiles) -> LoadedModel:
         )
     if getattr(config, "transformers_weights", None):
         config.transformers_weights = None  # another file than the one that was checked
-    with quiet(), _in_words(files, "its weights cannot be loaded"):
+    with quiet(), _in_words(files, "its weights cannot be loaded (fetch them again if a download broke off)"):
         model, info = AutoModel.from_pretrained(
             files.folder,
             config=config,

@@ -84,6 +84,7 @@ def _weights(name: str, folder: Path, commit: str | None, allow_pickle: bool) ->
         )
     safe = safetensors_files(folder)
     if safe:
+        _refuse_pointers(safe)
         return ModelFiles(name, folder, commit, _sha256(safe))
     pickled = sorted({path for pattern in _PICKLED for path in folder.glob(pattern)})
     if not pickled:
@@ -124,6 +125,16 @@ def safetensors_files(folder: Path) -> list[Path]:
             f"{folder} lacks {lacking[0]}, which its index of weights names: fetch it again."
         )
     return [folder / name for name in names]
+
+
+def _refuse_pointers(weights: list[Path]) -> None:
+    """Name the commonest reason why weights cannot be read: a clone of the Hub without git-lfs."""
+    for path in weights:
+        with path.open("rb") as stream:
+            if stream.read(23) == b"version https://git-lfs":
+                raise ModelNotFoundError(
+                    f"{path} is a git-lfs pointer in the place of the weights: run `git lfs pull` in that folder."
+                )
 
 
 def _is_file(name: str) -> bool:

@@ -25,9 +25,9 @@ import pyarrow.parquet as pq
 from layerwise.errors import StoreCorruptError
 from layerwise.store.faults import first_line
 from layerwise.store.folder import LEDGER, sync
+from layerwise.store.schema import METADATA_KEY
 from layerwise.types import Ledger
 
-_KEY = b"layerwise"
 _COLUMNS = {
     "num_tokens": np.int64,
     "num_windows": np.int32,
@@ -90,7 +90,7 @@ def write_commit(store: Path, commit: Commit) -> None:
         "checksums": dict(commit.checksums),
     }
     table = pa.table({"text_id": np.arange(commit.first_text, commit.after), **arrays})
-    table = table.replace_schema_metadata({_KEY: json.dumps(document, sort_keys=True)})
+    table = table.replace_schema_metadata({METADATA_KEY: json.dumps(document, sort_keys=True)})
     folder = store / LEDGER
     temporary = folder / (commit.file_name + ".tmp")
     pq.write_table(table, temporary, write_page_checksum=True)
@@ -141,7 +141,7 @@ def _order(commit: Commit) -> tuple[int, int]:
 def _read(path: Path) -> Commit:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        document: dict[str, Any] = json.loads(table.schema.metadata[_KEY])
+        document: dict[str, Any] = json.loads(table.schema.metadata[METADATA_KEY])
         return Commit(
             document["first_text"],
             document["texts"],

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from layerwise.errors import StoreError, UsageError
-from layerwise.store.export_arrays import Columns, write_hdf5, write_npy, write_safetensors, write_zarr
+from layerwise.store.export_arrays import write_hdf5, write_npy, write_safetensors, write_zarr
 from layerwise.store.export_tables import write_csv, write_jsonl, write_parquet, write_units
 from layerwise.store.faults import writing
 from layerwise.store.folder import remove
-from layerwise.store.reader import Store
+from layerwise.store.reader import Columns, Store
 
 Write = Callable[[Path], None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,8 @@ import pyarrow as pa
 
 from layerwise.errors import require
 from layerwise.store.layer_column import LayerColumn
-from layerwise.store.reader import Name, Store
+from layerwise.store.reader import Columns, Store
 from layerwise.store.schema import encode_document
-
-Columns = Mapping[Name, str]
-"""Layer to store column."""
 
 _CHUNK_BYTES = 4 << 20
 

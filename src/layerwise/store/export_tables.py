@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from layerwise.store.layer_column import to_numpy
-from layerwise.store.reader import Name, Store
-
-Columns = Mapping[Name, str]
+from layerwise.store.reader import Columns, Store
 
 
 def write_parquet(store: Store, columns: Columns, path: Path) -> None:

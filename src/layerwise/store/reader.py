@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,10 @@ MAX_BATCH_ROWS = 65_536
 READ_AHEAD = 2
 
 Name = int | str
+"""A layer as users name it: its number, `"final"` or the name of a mix."""
+
+Columns = Mapping[Name, str]
+"""Layer to store column."""
 
 
 def open_store(path: str | Path) -> Store:
