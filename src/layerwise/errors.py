@@ -123,13 +123,16 @@ def choose(kind: str, given: str, valid: Iterable[str]) -> str:
 def require(module: str, requirement: str, purpose: str) -> ModuleType:
     """Import an optional `module`, the one gate for every extra.
 
+    Args:
+        requirement: what pip installs; where one package is not enough, several with spaces between.
+
     Raises:
         MissingExtraError: it is not installed; the message holds the `pip install` command.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        packages = " ".join(f'"{package}"' for package in requirement.split())
         raise MissingExtraError(
-            f"{purpose} needs the Python package {module!r}, which is not installed; "
-            f'run: pip install "{requirement}"'
+            f"{purpose} needs the Python package {module!r}, which is not installed; run: pip install {packages}"
         ) from error

@@ -12,8 +12,11 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from layerwise.errors import ModelError, UsageError, choose
+from layerwise.errors import ModelError, UsageError, choose, require
 from layerwise.models.locate import ModelFiles
+
+SENTENCEPIECE = "sentencepiece>=0.2 protobuf>=5"
+"""What transformers reads a tokenizer with where there is no tokenizer.json (DeBERTa-v3)."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -42,6 +45,7 @@ def load(files: ModelFiles) -> LoadedModel:
 
     Raises:
         ModelError: transformers cannot load it, or it is not an encoder.
+        MissingExtraError: its tokenizer is a SentencePiece model, and what reads those is not installed.
     """
     config = _config(files)
     if getattr(config, "is_encoder_decoder", False):
@@ -83,6 +87,10 @@ def _config(files: ModelFiles) -> Any:
 
 
 def _tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
+    if not (files.folder / "tokenizer.json").is_file() and any(files.folder.glob("*.model")):
+        # Without them transformers asks for a package that does not help.
+        for module in ("sentencepiece", "google.protobuf"):
+            require(module, SENTENCEPIECE, f"the tokenizer of {files.name!r} (a SentencePiece model)")
     with quiet(), _in_words(files, "its tokenizer cannot be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(
             files.folder, trust_remote_code=False, local_files_only=True, use_fast=True
