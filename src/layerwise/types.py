@@ -68,7 +68,8 @@ class LayerSelection:
         if isinstance(spec, str) and spec.strip() == "all":
             extra: tuple[Layer, ...] = ("final",) if has_final else ()
             return cls((*numbers, *extra), num_hidden_layers)
-        parts = [spec] if isinstance(spec, int) else spec.split(",") if isinstance(spec, str) else list(spec)
+        given = spec.split(",") if isinstance(spec, str) else spec
+        parts = list(given) if isinstance(given, Iterable) else [given]
         chosen: list[Layer] = []
         for part in parts:
             chosen += cls._read(part, numbers, has_final, valid)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from layerwise.errors import UsageError
@@ -46,3 +48,14 @@ def test_accepted_forms(given: Any, record: TextRecord) -> None:
 def test_refused_forms(given: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         as_record(given)
+
+
+@pytest.mark.parametrize("given", [5, None, {"text": "a"}, np.array([["a"]]), pd.DataFrame({"text": ["a"]})])
+def test_what_is_no_stream_of_texts_is_refused(given: Any) -> None:
+    with pytest.raises(UsageError, match=f"texts were given as {type(given).__name__}: expected a list"):
+        list(as_records(given))
+
+
+@pytest.mark.parametrize("given", [["a", "b"], np.array(["a", "b"]), pd.Series(["a", "b"], index=[7, 8])])
+def test_columns_are_streams_of_texts(given: Any) -> None:
+    assert [record.text for record in as_records(given)] == ["a", "b"]

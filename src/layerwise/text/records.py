@@ -65,9 +65,10 @@ def as_records(texts: TextsLike, words: Sequence[Any] | None = None) -> Iterator
     Raises:
         UsageError: no stream of texts, a text in no accepted form, or not one list of words a text.
     """
-    if isinstance(texts, str | Mapping | TextRecord) or not isinstance(texts, Iterable):
+    table = getattr(texts, "ndim", 1) != 1  # a DataFrame would give the names of its columns
+    if table or isinstance(texts, str | Mapping | TextRecord) or not isinstance(texts, Iterable):
         raise UsageError(
-            f"texts were given as {type(texts).__name__}: expected a list or another iterable of texts."
+            f"texts were given as {type(texts).__name__}: expected a list, a column or another iterable of texts."
         )
     if words is None:
         yield from map(as_record, texts)
