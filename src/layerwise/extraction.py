@@ -38,7 +38,7 @@ def extract(
     encoder: Encoder,
     layers: str | int | Sequence[int | str] = "all",
     unit: str = "text",
-    words: str = "tokenizer",
+    words: str | None = None,
     pooling: str | None = None,
     mix: str = "none",
     mix_weights: tuple[Sequence[float], float] | None = None,
@@ -64,8 +64,9 @@ def extract(
         source: files, folders, globs or URLs, or `"-"` for stdin; see `layerwise.text.sources`.
         output: the store's folder.
         encoder: the model.
-        layers, unit, words, pooling, mix, mix_weights, max_length, stride, long_text: as in
-            `Encoder.encode`.
+        layers, unit, pooling, mix, mix_weights, max_length, stride, long_text: as in `Encoder.encode`.
+        words: `"tokenizer"`, `"whitespace"`, `"unicode"` or `"given"`; default at word level: the
+            source's own (a `.conllu` or `.conll` file, a `words_column`), else `"tokenizer"`.
         store_dtype: `"float32"` or `"float16"`.
         text_column, pair_column, id_column, words_column: where to find what in the source.
         keep: columns of the source to copy into the store.
@@ -83,12 +84,15 @@ def extract(
     choose("store-dtype", store_dtype, STORE_DTYPES)
     if limit is not None and limit < 1:
         raise UsageError(f"the limit is {limit}: expected at least 1 text.")
-    if words_column is not None:
-        if words not in ("tokenizer", "given"):
-            raise UsageError(
-                f"words in the column {words_column!r} are given, and words={words!r} would leave them out: choose one."
-            )
-        words = "given"
+    if words_column is not None and words not in (None, "given"):
+        raise UsageError(
+            f"words in the column {words_column!r} are given, and words={words!r} would leave them out: choose one."
+        )
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    sources = Sources(paths, SourceOptions(text_column, pair_column, id_column, words_column, tuple(keep)))
+    if words is None:
+        own = words_column is not None or (unit == "word" and sources.give_words)
+        words = "given" if own else "tokenizer"
     request = encoder.request(
         layers,
         unit,
@@ -101,9 +105,6 @@ def extract(
         long_text=long_text,
     )
     encoder.tokenization(request)  # refuses a window without room for a token before there is a store
-    paths = [source] if isinstance(source, str | Path) else list(source)
-    options = SourceOptions(text_column, pair_column, id_column, words_column, tuple(keep))
-    sources = Sources(paths, options)
     run = {
         **encoder.describe(),
         **request.describe(),

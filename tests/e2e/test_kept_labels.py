@@ -22,11 +22,11 @@ CONLLU = """# sent_id = a
 """
 
 
-@pytest.mark.parametrize("unit", ["word", "token"])
+@pytest.mark.parametrize("unit", ["word --words tokenizer", "token"])
 def test_labels_go_with_given_words_only(tmp_path: Path, unit: str) -> None:
     source = tmp_path / "a.conllu"
     source.write_text(CONLLU, encoding="utf-8")
-    command = f"extract {source} -o {tmp_path / 'o.lance'} --unit {unit} --keep upos"
+    command = f"extract {source} -o {tmp_path / 'o.lance'} --keep upos --unit {unit}"
     refused = run(command)
     assert refused.status == 1 and "text 0: the column 'upos' is a list of 5" in refused.err
     assert "--words given" in refused.err
@@ -34,6 +34,22 @@ def test_labels_go_with_given_words_only(tmp_path: Path, unit: str) -> None:
     table = layerwise.open(tmp_path / "o.lance").units()
     labels = dict(zip(table["unit"].to_pylist(), table["upos"].to_pylist(), strict=True))
     assert (labels["I"], labels["swim"], labels["."]) == ("PRON", "VERB", "PUNCT")
+
+
+def test_words_of_the_source_are_the_default_at_word_level(tmp_path: Path) -> None:
+    treebank, plain = tmp_path / "a.conllu", tmp_path / "b.txt"
+    treebank.write_text(CONLLU, encoding="utf-8")
+    plain.write_text("I can't swim.\n", encoding="utf-8")
+    expected = {
+        f"{treebank} --unit word --keep upos": ("given", ["I", "ca", "n't", "swim", "."]),
+        f"{treebank} --unit word --words whitespace": ("whitespace", ["I", "can't", "swim."]),
+        f"{treebank} --unit token": ("tokenizer", ["I", "can", "'", "t", "swim", "."]),
+        f"{treebank} {plain} --unit word": ("tokenizer", ["I", "can", "'", "t", "swim", "."] * 2),
+    }
+    for number, (arguments, (words, surfaces)) in enumerate(expected.items()):
+        assert run(f"extract -o {tmp_path / str(number)} {arguments}").status == 0
+        store = layerwise.open(tmp_path / str(number))
+        assert (store.metadata["words"], store.units()["unit"].to_pylist()) == (words, surfaces)
 
 
 def test_a_list_of_another_length_is_refused(tmp_path: Path) -> None:

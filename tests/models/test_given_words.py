@@ -72,6 +72,14 @@ def test_ids_of_any_words_are_those_of_is_split_into_words(kind: str, words: lis
     assert input_ids(kind, record(" ".join(words), *spans_of(words, " "))) == expected
 
 
+def test_words_that_come_along_can_be_left_aside() -> None:
+    encoder, text = shared_encoder("wordpiece"), {"text": "the cat, the dog", "words": ["the cat"]}
+    [states] = encoder.encode([text], unit="word", words="tokenizer")
+    assert [unit.surface for unit in states.units] == ["the", "cat", ",", "the", "dog"]
+    assert len(encoder.encode([text])[0].units) > 1
+    assert encoder.encode([], unit="word") == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_ways_of_giving_words_are_one(kind: str) -> None:
     encoder = shared_encoder(kind)
@@ -81,6 +89,7 @@ def test_all_ways_of_giving_words_are_one(kind: str) -> None:
         encoder.encode([text], unit="word", words=[words]),
         encoder.encode([text], unit="word", words=[spans]),
         encoder.encode([text], unit="word", words=[lists]),
+        encoder.encode([{"text": text, "words": words}], unit="word"),
         encoder.encode([{"text": text, "words": words}], unit="word", words="given"),
         encoder.encode([{"text": text, "words": lists}], unit="word", words="given"),
         encoder.encode([record(text, *spans)], unit="word", words="given"),

@@ -53,6 +53,24 @@ def test_no_header_columns_by_number(write: Write) -> None:
     assert (second.text, second.text_pair) == ('"Two die', 'Three "die')
 
 
+def test_no_header_and_a_number_in_the_first_line(write: Write) -> None:
+    cola = write("train.tsv", "gj04\t1\t\tOur friends won't buy this.\ngj04\t0\t*\tThey drank the pub.\n")
+    first, second = read(cola, text_column="3", keep=("1",))
+    assert (first.text, first.kept) == ("Our friends won't buy this.", {"1": "1"})
+    assert (second.text, second.kept) == ("They drank the pub.", {"1": "0"})
+    with pytest.raises(
+        ColumnError, match=r"in its first line \(no header\? name columns by number, from 0\)"
+    ):
+        read(cola)
+
+
+@pytest.mark.parametrize("name", ["id", "idx", "guid", "user_id", "textId", "ID"])
+def test_an_identifier_is_not_taken_for_the_text(write: Write, name: str) -> None:
+    assert texts(write("a.csv", f"{name},review\n7,good\n")) == ["good"]
+    with pytest.raises(ColumnError, match="or a list of words with --words-column"):
+        texts(write("b.jsonl", json.dumps({name: "7", "tokens": ["a"]})))
+
+
 def test_quoted_fields(write: Write) -> None:
     path = write("a.csv", '\ufefftext,label\r\n"one, ""two""\r\nthree\n\rfour",x\r\n\r\n"",y\r\n')
     first, second = read(path, keep=("label",))

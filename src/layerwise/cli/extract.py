@@ -28,7 +28,13 @@ def command(
     revision: options.RevisionOption = None,
     layers: options.LayersOption = "all",
     unit: options.UnitOption = "text",
-    words: options.WordsOption = "tokenizer",
+    words: Annotated[
+        str | None,
+        typer.Option(
+            help="What a word is: tokenizer, whitespace, unicode, given.",
+            show_default="the source's own, else tokenizer",
+        ),
+    ] = None,
     words_column: Annotated[
         str | None,
         typer.Option(help="Column with a list of words, or of \\[start, end] spans; implies --words given."),

@@ -20,7 +20,6 @@ LayersOption = Annotated[
     ),
 ]
 UnitOption = Annotated[str, typer.Option("--unit", "-u", help="What one row stands for: text, word, token.")]
-WordsOption = Annotated[str, typer.Option(help="What a word is: tokenizer, whitespace, unicode, given.")]
 PoolingOption = Annotated[
     str | None,
     typer.Option(

@@ -24,7 +24,7 @@ def command(
     revision: options.RevisionOption = None,
     layers: options.LayersOption = "all",
     unit: options.UnitOption = "token",
-    words: options.WordsOption = "tokenizer",
+    words: Annotated[str, typer.Option(help="What a word is: tokenizer, whitespace, unicode.")] = "tokenizer",
     pooling: options.PoolingOption = None,
     mix: options.MixOption = "none",
     mix_weights: options.MixWeightsOption = None,

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import tokenizers
@@ -122,7 +123,7 @@ class Encoder:
         layers: str | int | Sequence[int | str] = "all",
         unit: str = "token",
         *,
-        words: Words = "tokenizer",
+        words: Words | None = None,
         pooling: str | None = None,
         mix: str = "none",
         mix_weights: tuple[Sequence[float], float] | None = None,
@@ -138,8 +139,9 @@ class Encoder:
                 record is taken as a list of one).
             layers: `"all"`, or numbers, slices and `final` as in `"0,6,-1"`, `"-4:"`.
             unit: `"token"`, `"word"` or `"text"`.
-            words: `"tokenizer"`, `"whitespace"`, `"unicode"`, `"given"` (the records bring them),
-                or one list a text of words or of (start, end) character spans.
+            words: `"tokenizer"`, `"whitespace"`, `"unicode"`, `"given"` (the texts bring them), or
+                one list a text of words or of (start, end) character spans; default at word level:
+                `"given"` if the first text brings words, else `"tokenizer"`.
             pooling: how tokens become a unit; default `mean`.
             mix: how layers become one vector: `none`, `mean`, `sum`, `concat`, `scalar`.
             mix_weights: for `scalar`: one weight a layer, and gamma.
@@ -173,22 +175,27 @@ class Encoder:
         layers: str | int | Sequence[int | str] = "all",
         unit: str = "token",
         *,
-        words: Words = "tokenizer",
+        words: Words | None = None,
         attentions: bool = False,
         **options: Any,
     ) -> Iterator[HiddenStates]:
         """As `encode`, for any iterator of texts: constant memory, input order."""
-        given = None if isinstance(words, str) else words
-        request = self.request(layers, unit, words="given" if given is not None else str(words), **options)
+        given = None if words is None or isinstance(words, str) else words
+        choice = "given" if given is not None else str(words or "tokenizer")
+        request = self.request(layers, unit, words=choice, **options)
         if attentions and (request.unit != "token" or request.mix != "none"):
             raise UsageError(
                 "attention weights are between tokens: they go with unit='token' and mix='none'."
             )
-        return self._stream(as_records(texts, given), request, attentions)
+        own_words = words is None and unit == "word"
+        return self._stream(as_records(texts, given), request, attentions, own_words)
 
     def _stream(
-        self, records: Iterable[TextRecord], request: Request, attentions: bool
+        self, records: Iterator[TextRecord], request: Request, attentions: bool, own_words: bool
     ) -> Iterator[HiddenStates]:
+        if own_words and (first := next(records, None)) is not None:
+            records = chain([first], records)
+            request = request if first.words is None else replace(request, words="given")
         for chunk in self.chunks(records, request):
             for text, states in zip(chunk.texts, split(chunk, request), strict=True):
                 yield self._with_attentions(text, states, request) if attentions else states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from layerwise.types import TextRecord
 
 TEXT_COLUMNS = ("text", "sentence")
 """Where the text is looked for when no column is named; else in the only string column."""
+
+IDENTIFIER = re.compile(r"(?i:(^|[_ -])(id|idx|guid|uuid|index)$)|[a-z](Id|ID)$")
+"""Names of columns that hold no text, though their values are strings."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,16 @@ class Columns:
 
     @classmethod
     def resolve(
-        cls, options: SourceOptions, available: Sequence[str], strings: Iterable[str], name: str
+        cls,
+        options: SourceOptions,
+        available: Sequence[str],
+        strings: Iterable[str],
+        name: str,
+        hint: str = "",
     ) -> Columns:
         """Find the columns of the file `name`, which has `available`, of which `strings` hold text.
+
+        `hint` ends the message that lists what is available.
 
         Raises:
             ColumnError: a column that was asked for is not there, or the text cannot be found.
@@ -55,14 +66,16 @@ class Columns:
         others = [options.pair_column, options.id_column, options.words_column, *options.keep]
         for wanted in (options.text_column, *others):
             if wanted is not None and wanted not in available:
-                raise ColumnError(f"{name} has no column {wanted!r}: it has {listed(available)}.")
+                raise ColumnError(f"{name} has no column {wanted!r}: it has {listed(available)}{hint}.")
         text = options.text_column or next((column for column in TEXT_COLUMNS if column in available), None)
         if text is None and options.words_column is None:
-            candidates = [column for column in strings if column not in others]
+            candidates = [
+                column for column in strings if column not in others and not IDENTIFIER.search(column)
+            ]
             if len(candidates) != 1:
                 raise ColumnError(
                     f"{name} has no column named 'text' or 'sentence': name the one that holds the text with "
-                    f"--text-column; it has {listed(available)}."
+                    f"--text-column, or a list of words with --words-column; it has {listed(available)}{hint}."
                 )
             text = candidates[0]
         return cls(text, options.pair_column, options.id_column, options.words_column, options.keep)

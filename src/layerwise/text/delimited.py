@@ -56,7 +56,8 @@ def _records(rows: Iterator[Row], options: SourceOptions, name: str, *, quoted: 
     numbered = _numbered(options, header)
     if numbered:
         header = [str(number) for number in range(len(header))]
-    columns = Columns.resolve(options, header, header, name)
+    hint = " in its first line (no header? name columns by number, from 0)"
+    columns = Columns.resolve(options, header, header, name, "" if numbered else hint)
     _refuse_ambiguous(columns.names, header, name)
     for number, fields in [first] if numbered else []:
         yield columns.record(dict(zip(header, fields, strict=True)), place(name, number))
@@ -107,10 +108,13 @@ def _quoted_rows(stream: Stream, delimiter: str) -> Iterator[Row]:
 
 
 def _numbered(options: SourceOptions, header: Sequence[str]) -> bool:
-    """Whether columns are named by number, which says that there is no header."""
+    """Whether columns are named by number, which says that there is no header.
+
+    One name that is not in the first line is enough: CoLA's first line has the label 1 in it.
+    """
     named = (options.text_column, options.pair_column, options.id_column, options.words_column, *options.keep)
     wanted = [name for name in named if name is not None]
-    return bool(wanted) and all(name.isdecimal() and name not in header for name in wanted)
+    return all(name.isdecimal() for name in wanted) and any(name not in header for name in wanted)
 
 
 def _refuse_ambiguous(names: Sequence[str], header: Sequence[str], name: str) -> None:

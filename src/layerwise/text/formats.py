@@ -30,6 +30,9 @@ READERS: dict[str, Reader] = {
     ".bio": read_conll,
 }
 
+GIVE_WORDS = {".conllu", ".conll", ".bio"}
+"""Formats whose texts come with their words."""
+
 COMPRESSIONS = {".gz": "gz", ".zst": "zst"}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from layerwise.errors import SourceError
 from layerwise.text.columns import SourceOptions
 from layerwise.text.fingerprints import fingerprint_of
-from layerwise.text.formats import READERS
+from layerwise.text.formats import GIVE_WORDS, READERS, format_of
 from layerwise.text.locations import Location, locate
 from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
@@ -45,6 +45,13 @@ class Sources:
         self._finished = 0
         self._stream: Stream | None = None
         self._stdin_read = False
+
+    @property
+    def give_words(self) -> bool:
+        """Whether every text comes with its words: from a column, or by the format of its file."""
+        if self.options.words_column is not None:
+            return True
+        return all(not file.is_stdin and format_of(file.address)[0] in GIVE_WORDS for file in self.files)
 
     @property
     def bytes_read(self) -> int:
