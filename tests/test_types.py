@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from layerwise.errors import LayerSelectionError
-from layerwise.types import LayerSelection
+from layerwise.types import LayerSelection, place_of
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,18 @@ def test_selections(spec: Any, layers: tuple[int, ...]) -> None:
 def test_final_is_its_own_layer_where_the_model_has_one() -> None:
     assert LayerSelection.parse("all", 2, has_final=True).layers == (0, 1, 2, "final")
     assert LayerSelection.parse("2,final", 2, has_final=True).layers == (2, "final")
+
+
+def test_final_is_not_layer_n_where_the_model_has_a_final_norm() -> None:
+    assert place_of("final", (0, 4), 4, has_final=False) == 1
+    assert place_of("final", (0, 4, "final"), 4, has_final=True) == 2
+    with pytest.raises(LayerSelectionError, match="layer final was not extracted: there are layers 0, 4"):
+        place_of("final", (0, 4), 4, has_final=True)
+
+
+@pytest.mark.parametrize("layer", [-1, "-1", 4, " 4", np.int64(-1), np.int32(4)])
+def test_a_layer_by_any_integer(layer: Any) -> None:
+    assert place_of(layer, (0, 4), 4, has_final=True) == 1
 
 
 @pytest.mark.parametrize(

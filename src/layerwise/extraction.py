@@ -237,7 +237,7 @@ class _Run:
             tokens_per_second=round(self.tokens / seconds, 1) if seconds else 0.0,
             resumed_from=self.resumed_from,
             engine="packed" if self.encoder.engine.packed else "padded",
-            note=self.encoder.self_check.note,
+            note=self.encoder.note,
         )
 
 

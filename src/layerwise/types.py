@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,10 +41,12 @@ class LayerSelection:
     Attributes:
         layers: in the order asked for; numbers 0..num_hidden_layers, or "final".
         num_hidden_layers: number of blocks of the model (N); it has N + 1 layers.
+        has_final: whether the model has a final norm after its last block.
     """
 
     layers: tuple[Layer, ...]
     num_hidden_layers: int
+    has_final: bool = False
 
     @classmethod
     def parse(
@@ -67,7 +70,7 @@ class LayerSelection:
         )
         if isinstance(spec, str) and spec.strip() == "all":
             extra: tuple[Layer, ...] = ("final",) if has_final else ()
-            return cls((*numbers, *extra), num_hidden_layers)
+            return cls((*numbers, *extra), num_hidden_layers, has_final)
         given = spec.split(",") if isinstance(spec, str) else spec
         parts = list(given) if isinstance(given, Iterable) else [given]
         chosen: list[Layer] = []
@@ -81,7 +84,7 @@ class LayerSelection:
                 f"the layer selection {spec!r} names layer {', '.join(repeated)} more than once: "
                 f"name each layer once; {valid}."
             )
-        return cls(tuple(chosen), num_hidden_layers)
+        return cls(tuple(chosen), num_hidden_layers, has_final)
 
     @staticmethod
     def _read(part: int | str, numbers: range, has_final: bool, valid: str) -> list[Layer]:
@@ -102,6 +105,33 @@ class LayerSelection:
     def columns(self) -> tuple[str, ...]:
         """Store columns of the selected layers, in order."""
         return tuple(column_name(layer) for layer in self.layers)
+
+
+def place_of(layer: int | str, held: Sequence[int | str], num_hidden_layers: int, has_final: bool) -> int:
+    """Where a layer is among those that a result or a store holds.
+
+    Args:
+        layer: a number (negative ones count from the model's last layer), `"final"` or `"mix"`.
+        held: names of the layers that are there.
+        num_hidden_layers: number of blocks of the model (N).
+        has_final: whether it has a final norm; if not, `"final"` means layer N.
+
+    Raises:
+        LayerSelectionError: it was not extracted.
+    """
+    try:
+        wanted: int | str = int(layer) if isinstance(layer, str) else operator.index(layer)
+    except ValueError:
+        wanted = layer
+    if isinstance(wanted, int) and wanted < 0:
+        wanted += num_hidden_layers + 1
+    if wanted == "final" and not has_final:
+        wanted = num_hidden_layers
+    if wanted not in held:
+        raise LayerSelectionError(
+            f"layer {layer} was not extracted: there are layers {', '.join(map(str, held))}."
+        )
+    return held.index(wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +189,7 @@ class HiddenStates:
         num_windows: windows it was encoded in (1 unless it is longer than the model takes).
         num_truncated: tokens that were cut off (0 unless `long_text="truncate"`).
         num_hidden_layers: number of blocks of the model (N), whatever layers are here.
+        has_final: whether the model has a final norm: `final` is then no name of layer N.
         attentions: (num_blocks, num_heads, seq, seq) over `tokens`, if asked for.
         tokens: the model's tokens, special tokens included, that `attentions` is over.
     """
@@ -172,6 +203,7 @@ class HiddenStates:
     num_windows: int
     num_truncated: int
     num_hidden_layers: int
+    has_final: bool = False
     attentions: npt.NDArray[np.floating[Any]] | None = None
     tokens: tuple[str, ...] | None = None
 
@@ -184,16 +216,8 @@ class HiddenStates:
         Raises:
             LayerSelectionError: it was not extracted.
         """
-        wanted = layer
-        if isinstance(layer, int) and layer < 0:
-            wanted = self.num_hidden_layers + 1 + layer
-        if layer == "final" and "final" not in self.layers:  # no final norm: it is layer N
-            wanted = self.num_hidden_layers
-        if wanted not in self.layers:
-            raise LayerSelectionError(
-                f"layer {layer!r} was not extracted: this result holds {', '.join(map(str, self.layers))}."
-            )
-        chosen: npt.NDArray[np.floating[Any]] = self.hidden_states[self.layers.index(wanted)]
+        place = place_of(layer, self.layers, self.num_hidden_layers, self.has_final)
+        chosen: npt.NDArray[np.floating[Any]] = self.hidden_states[place]
         return chosen
 
     def numpy(self) -> npt.NDArray[np.floating[Any]]:

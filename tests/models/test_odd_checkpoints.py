@@ -10,15 +10,24 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, BertConfig, BertModel
 
 from layerwise import Encoder
-from layerwise.errors import DeviceMemoryError, ModelError, ModelNotFoundError, UnsafeWeightsError
+from layerwise.errors import (
+    DeviceMemoryError,
+    ModelError,
+    ModelNotFoundError,
+    NumericError,
+    UnsafeWeightsError,
+)
+from layerwise.models import self_check
 from layerwise.models.doctor import examine
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.families import tiny_model
 from layerwise.models.locate import locate
-from layerwise.models.self_check import EQUAL_LENGTHS, TOLERANCE, build_engine, confirm
+from layerwise.models.packed_attention import PACKED, register
+from layerwise.models.self_check import EQUAL_LENGTHS, TOLERANCE, build_engine, confirm, needed_weights
 from tests.tiny import tiny_tokenizer
 
 TEXTS = ["the cat sat", "a", "the dog and the cat and the bird"]
@@ -51,6 +60,84 @@ def test_weights_of_layers_that_are_missing_are_refused(tmp_path: Path) -> None:
     save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lack 4 weights of its layers \(encoder\.layer\.1\.output.*random"):
         Encoder.from_pretrained(str(tmp_path))
+
+
+def test_weights_read_without_calling_their_module_are_needed(tmp_path: Path) -> None:
+    model = tiny_model("deberta-v2")
+    assert needed_weights(build_engine(model)[0], ["encoder.rel_embeddings.weight", "none"]) == [
+        "encoder.rel_embeddings.weight"
+    ]
+    assert all(bool(weight.isfinite().all()) for weight in model.parameters())
+
+
+def test_weights_of_blocks_that_nothing_uses_are_told(tmp_path: Path) -> None:
+    weights = load_file(save(tmp_path) / "model.safetensors")
+    key = "encoder.layer.0.crossattention.self.key.weight"
+    others = {
+        "cls.predictions.bias": torch.zeros(3),
+        "encoder.layer.0.attention.self.rotary.inv_freq": torch.ones(2),
+    }
+    save_file(
+        {**weights, **others, key: torch.zeros(2, 2)},
+        tmp_path / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    encoder = Encoder.from_pretrained(str(tmp_path))
+    assert (
+        encoder.loaded.unused_in_blocks == (key,) and "1 weights of its blocks that the model" in encoder.note
+    )
+    assert any(
+        finding.text == f"1 weights of its blocks are not used: {key}."
+        for finding in examine(str(tmp_path)).findings
+    )
+    change(tmp_path / "config.json", num_hidden_layers=1)
+    assert "weights of blocks that config.json does not have" in Encoder.from_pretrained(str(tmp_path)).note
+
+
+def test_relative_positions_that_transformers_leaves_out_are_refused(tmp_path: Path) -> None:
+    weights = load_file(save(tmp_path, position_embedding_type="relative_key_query") / "model.safetensors")
+    weights["encoder.layer.0.attention.self.distance_embedding.weight"] = torch.zeros(79, 16)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="trained with relative positions"):
+        Encoder.from_pretrained(str(tmp_path))
+
+
+def test_float16_that_overflows_is_named(tmp_path: Path) -> None:
+    weights = load_file(save(tmp_path) / "model.safetensors")
+    weights["encoder.layer.1.output.LayerNorm.bias"][3] = 1e5
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert len(Encoder.from_pretrained(str(tmp_path), dtype="bfloat16").encode(TEXTS)) == 3
+    for engine in ("auto", "padded"):
+        with pytest.raises(
+            NumericError, match="layer 2 of BertModel is NaN or infinite in float16, in float32 it"
+        ):
+            Encoder.from_pretrained(str(tmp_path), dtype="float16", engine=engine)
+
+
+def test_nan_is_no_result_of_encode(tmp_path: Path) -> None:
+    encoder = Encoder.from_pretrained(str(save(tmp_path)))
+    [rare] = encoder.tokenizer("bird", add_special_tokens=False)["input_ids"]
+    encoder.engine.model.embeddings.word_embeddings.weight[rare] = torch.nan
+    assert len(encoder.encode(TEXTS[:2])) == 2
+    with pytest.raises(
+        NumericError, match="layer 0 of 'bird', in the text 'the dog and the cat and the bi', is NaN"
+    ):
+        encoder.encode(TEXTS)
+
+
+def test_a_leak_does_not_hide_behind_one_large_dimension(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaking(module: Any, query: Any, key: Any, value: Any, *args: Any, **others: Any) -> tuple[Any, None]:
+        found = scaled_dot_product_attention(query, key, value)  # every text sees every other
+        return found.transpose(1, 2).contiguous(), None
+
+    model = tiny_model("bert")
+    for block in model.encoder.layer:
+        torch.nn.init.constant_(block.output.LayerNorm.bias[5:6], 3000.0)
+    register()
+    monkeypatch.setattr(self_check, "register", lambda: AttentionInterface.register(PACKED, leaking))
+    engine, check = build_engine(model)
+    register()
+    assert not engine.packed and check.reason.startswith("packed, it differs by")
 
 
 def test_a_missing_pooler_is_no_matter(tmp_path: Path) -> None:

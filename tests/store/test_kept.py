@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,31 @@ def test_types_at_text_level(tmp_path: Path, values: list, expected: tuple) -> N
 def test_what_does_not_fit_is_refused(tmp_path: Path, later: list) -> None:
     with pytest.raises(SourceError, match="the column 'k' holds int64 at first"):
         kept(tmp_path, "text", [1], later)
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        ([[1, 0]], [[0.7, 0.3]]),
+        ([0.5], [True]),
+        ([0.5], [2**53 + 1]),
+        ([datetime.date(2020, 1, 1)], [datetime.datetime(2020, 1, 1, 12)]),
+    ],
+)
+def test_what_would_lose_something_is_refused(tmp_path: Path, first: list, later: list) -> None:
+    with pytest.raises(SourceError, match="one type in the source, and extract again with --overwrite"):
+        kept(tmp_path, "text", first, later)
+
+
+def test_decimals_of_any_length(tmp_path: Path) -> None:
+    small, large = decimal.Decimal("1.50"), decimal.Decimal("12345678.25")
+    assert kept(tmp_path, "text", [small], [large, None]) == ("decimal128(38, 2)", [small, large, None])
+
+
+def test_nan_and_times_of_day(tmp_path: Path) -> None:
+    _, values = kept(tmp_path / "a", "text", [1.0, float("nan")], [3])
+    assert np.isnan(values[1]) and values[2] == 3.0
+    assert kept(tmp_path / "b", "text", [datetime.time(1, 2)]) == ("string", ["01:02:00"])
 
 
 def test_each_word_gets_its_own(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_layers_by_name(store: Store) -> None:
     ]:
         assert store.column(name) == (column if isinstance(column, str) else "layer_01")
     for name in (3, -4, "mix", "x", "²"):
-        with pytest.raises(LayerSelectionError, match="it holds 0, 1, 2"):
+        with pytest.raises(LayerSelectionError, match="there are layers 0, 1, 2"):
             store.layer(name)
 
 

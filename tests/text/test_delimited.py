@@ -64,6 +64,14 @@ def test_no_header_and_a_number_in_the_first_line(write: Write) -> None:
         read(cola)
 
 
+def test_a_number_that_may_be_a_name_is_refused(write: Write) -> None:
+    with pytest.raises(
+        ColumnError, match=r"'1' may be a name in the first line \('1', 'first text'\) or the number"
+    ):
+        read(write("a.tsv", "1\tfirst text\n0\tsecond text\n"), text_column="1")
+    assert texts(write("b.csv", "0,1\na,b\n"), text_column="1") == ["b"]  # as pandas names columns
+
+
 @pytest.mark.parametrize("name", ["id", "idx", "guid", "user_id", "textId", "ID"])
 def test_an_identifier_is_not_taken_for_the_text(write: Write, name: str) -> None:
     assert texts(write("a.csv", f"{name},review\n7,good\n")) == ["good"]

@@ -56,6 +56,12 @@ def test_what_is_no_stream_of_texts_is_refused(given: Any) -> None:
         list(as_records(given))
 
 
+@pytest.mark.parametrize("words", [((-7, -4),), ((4, 40),), ((2, 1),)])
+def test_words_of_a_record_must_be_in_its_text(words: Any) -> None:
+    with pytest.raises(UsageError, match="word 1 is the span"):
+        as_record(TextRecord("the cat sat", words=words))
+
+
 @pytest.mark.parametrize("given", [["a", "b"], np.array(["a", "b"]), pd.Series(["a", "b"], index=[7, 8])])
 def test_columns_are_streams_of_texts(given: Any) -> None:
     assert [record.text for record in as_records(given)] == ["a", "b"]

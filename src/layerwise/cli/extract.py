@@ -84,8 +84,8 @@ def command(
         batch_tokens=batch_tokens,
         allow_pickle=allow_pickle,
     )
-    if encoder.self_check.note:
-        typer.echo(f"layerwise: note: {encoder.self_check.note}", err=True)
+    if encoder.note:
+        typer.echo(f"layerwise: note: {encoder.note}", err=True)
     with live_progress() as progress:
         summary = extract(
             source,

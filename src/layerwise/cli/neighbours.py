@@ -23,8 +23,14 @@ def command(
         ),
     ],
     layer: Annotated[
-        str, typer.Option("--layer", "-l", help="The layer, or several: '4', '0,3,6', '-4:', 'all'.")
-    ] = "-1",
+        str | None,
+        typer.Option(
+            "--layer",
+            "-l",
+            help="The layer, or several: '4', '0,3,6', '-4:', 'all'.",
+            show_default="the last of the store",
+        ),
+    ] = None,
     count: Annotated[int, typer.Option("--count", "-k", help="How many neighbours.")] = 10,
     context: Annotated[
         bool, typer.Option(help="Show the nearest occurrence with the units around it.")
@@ -40,7 +46,8 @@ def command(
     if not paths:
         raise UsageError("a store and a word are needed, as in: layerwise neighbours out.lance sea --layer 4")
     opened = [open_store(path) for path in paths]
-    found = {name: neighbours(opened, word, name, count) for name in opened[0].select(layer)}
+    chosen = opened[0].layers[-1] if layer is None else layer
+    found = {name: neighbours(opened, word, name, count) for name in opened[0].select(chosen)}
     if as_json:
         typer.echo(
             json.dumps(

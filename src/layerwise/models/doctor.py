@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -90,15 +89,18 @@ def _weights(loaded: LoadedModel, files: ModelFiles) -> list[Finding]:
                 "the pooler is not in the files: pooler_output would be random (layerwise never uses it).",
             )
         )
-    blocks = [name for name in loaded.unused if re.search(r"\.(layer|layers|h|blocks?)\.\d+\.", name)]
-    if blocks:
+    if inside := loaded.unused_in_blocks:
+        found.append(
+            Finding("problem", f"{len(inside)} weights of its blocks are not used: {_some(inside)}.")
+        )
+    if beyond := loaded.unused_blocks:
         found.append(
             Finding(
                 "problem",
-                f"the files hold blocks that config.json does not have: {_some(blocks)}; they are not run.",
+                f"the files hold blocks that config.json does not have: {_some(beyond)}; they are not run.",
             )
         )
-    if unused := [name for name in loaded.unused if name not in blocks]:
+    if unused := [name for name in loaded.unused if name not in {*inside, *beyond}]:
         found.append(
             Finding("note", f"{len(unused)} weights in the files belong to no layer: {_some(unused)}.")
         )

@@ -72,6 +72,20 @@ class Encoder:
             raise UsageError(f"batch_tokens is {tokens}: expected at least 1.")
         self.sizes = Sizes(tokens, tokens * (16 if cuda else 8))
 
+    @property
+    def note(self) -> str:
+        """What a user should know before trusting the vectors, in sentences; else empty."""
+        said = [self.self_check.note] if self.self_check.note else []
+        for names, what in (
+            (self.loaded.unused_in_blocks, "weights of its blocks that the model does not use"),
+            (self.loaded.unused_blocks, "weights of blocks that config.json does not have"),
+        ):
+            if names:
+                said.append(
+                    f"the files hold {len(names)} {what} ({names[0]}, …): see `layerwise models {self.files.name}`."
+                )
+        return " ".join(said)
+
     @classmethod
     def from_pretrained(
         cls,
@@ -142,7 +156,8 @@ class Encoder:
             words: `"tokenizer"`, `"whitespace"`, `"unicode"`, `"given"` (the texts bring them), or
                 one list a text of words or of (start, end) character spans; default at word level:
                 `"given"` if the first text brings words, else `"tokenizer"`.
-            pooling: how tokens become a unit; default `mean`.
+            pooling: how tokens become a unit: for texts `mean` (default), `max`, `cls`, `last_token`;
+                for words `mean` (default), `first`, `last`, `max`.
             mix: how layers become one vector: `none`, `mean`, `sum`, `concat`, `scalar`.
             mix_weights: for `scalar`: one weight a layer, and gamma.
             max_length, stride, long_text: what happens to texts longer than the model.
@@ -150,7 +165,11 @@ class Encoder:
 
         Raises:
             UsageError: an option that does not exist or does not fit.
+            SourceError: `words="given"`, and a text brings none.
             TextTooLongError: with `long_text="error"`; or with `attentions` and several windows.
+            NumericError: a vector is NaN or infinite, as beyond float16's 65504.
+            ModelError: a token id is beyond the model's embeddings.
+            DeviceMemoryError: a batch does not fit on the device.
         """
         listed = [texts] if isinstance(texts, str | Mapping | TextRecord) else texts
         return list(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
@@ -19,6 +21,11 @@ SENTENCEPIECE = "sentencepiece>=0.2 protobuf>=5"
 """What transformers reads a tokenizer with where there is no tokenizer.json (DeBERTa-v3)."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+_BLOCK = re.compile(r"(.*?\b(?:layer|layers|h|blocks?))\.(\d+)\.")
+_BUFFER = re.compile(r"\.(inv_freq|position_ids|masked_bias)$")
+"""What older versions of transformers saved though it is computed, not trained."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,29 @@ class LoadedModel:
     tokenizer: PreTrainedTokenizerFast
     missing: tuple[str, ...]
     unused: tuple[str, ...]
+
+    @property
+    def unused_in_blocks(self) -> tuple[str, ...]:
+        """Those of `unused` in blocks that the model has: it computes something else than was trained."""
+        number = self.model.config.num_hidden_layers
+        return tuple(
+            name for name, block in self._unused_by_block() if block < number and not _BUFFER.search(name)
+        )
+
+    @property
+    def unused_blocks(self) -> tuple[str, ...]:
+        """Those of `unused` in blocks beyond those the model has."""
+        number = self.model.config.num_hidden_layers
+        return tuple(name for name, block in self._unused_by_block() if block >= number)
+
+    def _unused_by_block(self) -> list[tuple[str, int]]:
+        own = {found[1] for name, _ in self.model.named_parameters() if (found := _BLOCK.match(name))}
+        matches = [(name, _BLOCK.match(name)) for name in self.unused]
+        return [
+            (name, int(found[2]))
+            for name, found in matches
+            if found and any(found[1] == stem or found[1].endswith("." + stem) for stem in own)
+        ]
 
 
 def load(files: ModelFiles) -> LoadedModel:
@@ -72,6 +102,12 @@ def load(files: ModelFiles) -> LoadedModel:
         raise ModelError(
             f"the weights of {files.name!r} do not have the shapes its config.json says: {name} is "
             f"{' × '.join(map(str, found))} in the files and {' × '.join(map(str, expected))} by the config."
+        )
+    if any(name.endswith("distance_embedding.weight") for name in info["unexpected_keys"]):
+        raise ModelError(
+            f"the model {files.name!r} was trained with relative positions "
+            f"(position_embedding_type {getattr(config, 'position_embedding_type', None)!r}), which transformers "
+            f"{transformers.__version__} leaves out of {type(model).__name__}: its vectors would not be that model's."
         )
     return LoadedModel(
         model.eval().requires_grad_(False),

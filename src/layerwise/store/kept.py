@@ -1,9 +1,9 @@
 """Columns copied from the source: which type they get, which value a row gets.
 
-A column's type is that of its values in the first chunk: bool, int64, float64, string, a date or
-time, or a list of these. What fits none of them (mixed values, dicts, lists of lists) is stored
-as a string: a string as it is, everything else as its JSON text. Later values are taken if
-nothing of them is lost, and refused otherwise.
+A column's type is that of its values in the first chunk: bool, int64, float64, string, binary, a
+decimal, a date or timestamp, or a list of these. What fits none of them (mixed values, dicts, lists
+of lists, times of day) is stored as a string: a string as it is, what JSON knows as its JSON text,
+the rest as Python prints it. Later values are taken if nothing of them is lost, and refused otherwise.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from layerwise.errors import SourceError
@@ -61,8 +62,13 @@ def _type_of(values: list[Any]) -> pa.DataType:
         inner = kind.value_type
         if pa.types.is_null(inner):
             return pa.list_(pa.string())
-        return kind if _is_plain(inner) else pa.string()
-    return kind if _is_plain(kind) else pa.string()
+        return pa.list_(_widest(inner)) if _is_plain(inner) else pa.string()
+    return _widest(kind) if _is_plain(kind) else pa.string()
+
+
+def _widest(kind: pa.DataType) -> pa.DataType:
+    """Decimals have the precision of the longest seen so far; a later one may be longer."""
+    return pa.decimal128(38, kind.scale) if pa.types.is_decimal128(kind) else kind
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -84,14 +90,23 @@ def kept_array(field: pa.Field, chunk: Chunk, unit: str) -> pa.Array:
         values = [[_as_text(x) for x in v] if isinstance(v, list | tuple) else v for v in values]
     try:
         array = pa.array(values, field.type)
-        if pa.types.is_integer(field.type) and any(isinstance(value, float) for value in values):
-            raise pa.ArrowInvalid("a value has a fraction")  # Arrow would cut it off
+        for value, stored in zip(values, array.to_pylist(), strict=True):
+            if not _same(value, stored):  # Arrow cuts off fractions in lists, and the time of a date
+                raise pa.ArrowInvalid(f"{value!r} would become {stored!r}")
     except _UNFIT as error:
         raise SourceError(
             f"the column {field.name!r} holds {field.type} at first and then something else ({error}): "
-            "make its values of one type in the source."
+            "make its values of one type in the source, and extract again with --overwrite."
         ) from error
     return array
+
+
+def _same(value: Any, stored: Any) -> bool:
+    if isinstance(stored, list):
+        return len(value) == len(stored) and all(map(_same, value, stored))
+    if isinstance(value, bool) != isinstance(stored, bool) and not isinstance(value, np.bool_):
+        return False
+    return bool(value == stored or (value != value and stored != stored))  # NaN is NaN
 
 
 def _rows(chunk: Chunk, values: Sequence[Any], unit: str) -> list[Any]:
@@ -113,6 +128,8 @@ def _of_word(value: Any, word: int, member: int) -> Any:
 def _as_text(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
+    if not isinstance(value, bool | int | float | list | tuple | dict):
+        return str(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from layerwise.errors import LayerSelectionError, NotAStoreError, UsageError
+from layerwise.errors import NotAStoreError, UsageError
 from layerwise.reports import Totals
 from layerwise.store.commits import Commit, data_files, join_ledgers, read_commits
 from layerwise.store.faults import reading
@@ -22,7 +22,7 @@ from layerwise.store.kept import kept_names
 from layerwise.store.layer_column import LayerColumn, Vectors, to_numpy
 from layerwise.store.resume import refuse_later_format
 from layerwise.store.schema import METADATA_KEY, decode_document, vector_columns
-from layerwise.types import LayerSelection, Ledger, Unit
+from layerwise.types import LayerSelection, Ledger, Unit, place_of
 
 BATCH_BYTES = 32 << 20
 """A batch holds about this much; Lance reads a few ahead."""
@@ -128,6 +128,16 @@ class Store:
         return kept_names(self.dataset.schema)
 
     @property
+    def num_hidden_layers(self) -> int:
+        """Number of blocks of the model (N), whatever layers are stored."""
+        return int(self.metadata.get("num_hidden_layers", 0))
+
+    @property
+    def has_final(self) -> bool:
+        """Whether the model has a final norm: `"final"` is then no name of layer N."""
+        return bool(self.metadata.get("has_final", "final" in self.layers))
+
+    @property
     def layers(self) -> tuple[Name, ...]:
         """The layers stored: numbers, `"final"`, or `"mix"`."""
         names = [column.removeprefix("layer_") for column in self.columns]
@@ -186,20 +196,13 @@ class Store:
         return LayerColumn(self, self.column(layer))
 
     def column(self, layer: Name) -> str:
-        """The store's column of a layer; negative numbers count from the model's last layer."""
-        wanted = layer
-        if isinstance(layer, str) and layer.strip().removeprefix("-").isdecimal():
-            wanted = int(layer)
-        last = int(self.metadata.get("num_hidden_layers", 0))
-        if isinstance(wanted, int) and wanted < 0:
-            wanted += last + 1
-        if wanted == "final" and "final" not in self.layers:
-            wanted = last
-        if wanted not in self.layers:
-            raise LayerSelectionError(
-                f"layer {layer} is not in the store {self.path}: it holds {', '.join(map(str, self.layers))}."
-            )
-        return self.columns[self.layers.index(wanted)]
+        """The store's column of a layer; negative numbers count from the model's last layer.
+
+        Raises:
+            LayerSelectionError: the layer was not extracted.
+        """
+        place = place_of(layer, self.layers, self.num_hidden_layers, self.has_final)
+        return self.columns[place]
 
     def select(self, layers: str | int | Sequence[int | str] | None = "all") -> dict[Name, str]:
         """Layers by a selection as in `extract`, with their columns; None is all of the store.
@@ -211,8 +214,7 @@ class Store:
             return dict(zip(self.layers, self.columns, strict=True))
         if self.layers == ("mix",):
             return {"mix": self.column(str(layers))}
-        last = int(self.metadata["num_hidden_layers"])
-        selection = LayerSelection.parse(layers, last, "final" in self.layers)
+        selection = LayerSelection.parse(layers, self.num_hidden_layers, self.has_final)
         return {layer: self.column(layer) for layer in selection.layers}
 
     def text(self, text_id: int) -> StoredText:

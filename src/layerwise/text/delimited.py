@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from layerwise.errors import ColumnError, SourceError
-from layerwise.text.columns import Columns, SourceOptions
+from layerwise.text.columns import Columns, SourceOptions, listed
 from layerwise.text.lines import place, read_lines
 from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
@@ -53,7 +53,7 @@ def _records(rows: Iterator[Row], options: SourceOptions, name: str, *, quoted: 
     if first is None:
         return
     _, header = first
-    numbered = _numbered(options, header)
+    numbered = _numbered(options, header, name)
     if numbered:
         header = [str(number) for number in range(len(header))]
     hint = " in its first line (no header? name columns by number, from 0)"
@@ -107,14 +107,26 @@ def _quoted_rows(stream: Stream, delimiter: str) -> Iterator[Row]:
             yield begun, fields
 
 
-def _numbered(options: SourceOptions, header: Sequence[str]) -> bool:
+def _numbered(options: SourceOptions, header: Sequence[str], file: str) -> bool:
     """Whether columns are named by number, which says that there is no header.
 
     One name that is not in the first line is enough: CoLA's first line has the label 1 in it.
+
+    Raises:
+        ColumnError: all numbers are in the first line, which looks like a row, so both may be meant.
     """
     named = (options.text_column, options.pair_column, options.id_column, options.words_column, *options.keep)
     wanted = [name for name in named if name is not None]
-    return all(name.isdecimal() for name in wanted) and any(name not in header for name in wanted)
+    if not wanted or not all(name.isdecimal() for name in wanted):
+        return False
+    if any(name not in header for name in wanted):
+        return True
+    if not all(name.isdecimal() for name in header):
+        raise ColumnError(
+            f"{file}: {listed(wanted)} may be a name in the first line ({listed(header)}) or the number of a column: "
+            "add a line with names to the file, and use these."
+        )
+    return False
 
 
 def _refuse_ambiguous(names: Sequence[str], header: Sequence[str], name: str) -> None:

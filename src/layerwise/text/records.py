@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from layerwise.errors import UsageError
-from layerwise.text.words import word_spans
+from layerwise.text.words import refuse_out_of_range, word_spans
 from layerwise.types import TextLike, TextRecord, TextsLike
 
 
@@ -15,7 +15,8 @@ def as_record(text: TextLike) -> TextRecord:
     """One text in any accepted form as a `TextRecord`.
 
     Raises:
-        UsageError: it is none of these forms, or holds half of a surrogate pair.
+        UsageError: it is none of these forms, holds half of a surrogate pair, or has words that are
+            not in it.
     """
     record = _read(text)
     for part in (record.text, record.text_pair or ""):
@@ -40,6 +41,8 @@ def _fault(text: str, place: int) -> str:
 
 def _read(text: TextLike) -> TextRecord:
     if isinstance(text, TextRecord):
+        if text.words is not None:
+            refuse_out_of_range(text.text, text.words)
         return text
     if isinstance(text, str):
         return TextRecord(text)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
+import regex
+
 from layerwise.errors import UsageError
+
+_JOINED = regex.compile(
+    r"[\p{WB=ALetter}\p{WB=Hebrew_Letter}\p{WB=Numeric}\p{WB=ExtendNumLet}\p{WB=Katakana}\p{M}]"
+)
+"""Characters that stick to each other, by UAX #29: not those of Chinese or Thai."""
 
 Spans = tuple[tuple[int, int], ...]
 
@@ -16,13 +24,15 @@ def word_spans(text: str, words: Sequence[Any]) -> Spans:
 
     Args:
         text: the text.
-        words: the words in the order of the text, which they need not cover; or their
-            `[start, end]` spans in code points, half-open and in order (they may overlap).
+        words: the words in the order of the text, which they need not cover (a word behind a gap is
+            looked for as a whole: `a` is not found inside `cat`); or their `[start, end]` spans in
+            code points, half-open and in order (they may overlap).
 
     Raises:
         UsageError: a word is not in the text, a span is out of range or out of order, or `words`
             is neither.
     """
+    words = words.tolist() if hasattr(words, "tolist") else words
     if isinstance(words, str) or not isinstance(words, Sequence):
         raise UsageError(
             f"the words are {_shown(words)}: expected a list of strings or of [start, end] spans."
@@ -71,7 +81,7 @@ def _find(text: str, words: Sequence[str]) -> Spans:
     spans = []
     position = 0
     for number, word in enumerate(words, 1):
-        start = text.find(word, position)
+        start = _next(text, word, position)
         if start < 0:
             raise UsageError(
                 f"word {number} ({_shown(word)}) is not in the text after its character {position}: "
@@ -82,28 +92,57 @@ def _find(text: str, words: Sequence[str]) -> Spans:
     return tuple(spans)
 
 
+def _next(text: str, word: str, position: int) -> int:
+    """Where `word` is from `position` on, or -1: right there, or later and then as a whole word."""
+    behind_space = position
+    while behind_space < len(text) and text[behind_space].isspace():
+        behind_space += 1
+    for start in (position, behind_space):
+        if text.startswith(word, start):
+            return start
+    start = text.find(word, position)
+    while start >= 0 and (_is_inside(text, start) or _is_inside(text, start + len(word))):
+        start = text.find(word, start + 1)
+    return start
+
+
+def _is_inside(text: str, place: int) -> bool:
+    """Whether the characters on both sides of `place` are of one word that is written without spaces."""
+    return 0 < place < len(text) and bool(_JOINED.match(text[place - 1]) and _JOINED.match(text[place]))
+
+
 def _span(number: int, span: Any) -> tuple[int, int]:
     # bool is an int to Python, and never a character offset.
     if (
         isinstance(span, Sequence)
         and not isinstance(span, str)
         and len(span) == 2
-        and all(isinstance(bound, int) and not isinstance(bound, bool) for bound in span)
+        and all(isinstance(bound, Integral) and not isinstance(bound, bool) for bound in span)
     ):
-        return span[0], span[1]
+        return int(span[0]), int(span[1])
     raise UsageError(
         f"word {number} is {_shown(span)}: expected all words to be strings, or all [start, end] spans."
     )
 
 
-def _checked(text: str, spans: Sequence[tuple[int, int]]) -> Spans:
-    last = (0, 0)
+def refuse_out_of_range(text: str, spans: Spans) -> None:
+    """Refuse spans that are not in the text.
+
+    Raises:
+        UsageError: one is not.
+    """
     for number, (start, end) in enumerate(spans, 1):
         if not 0 <= start <= end <= len(text):
             raise UsageError(
                 f"word {number} is the span [{start}, {end}]: "
                 f"expected 0 ≤ start ≤ end ≤ {len(text)}, the length of the text in characters."
             )
+
+
+def _checked(text: str, spans: Sequence[tuple[int, int]]) -> Spans:
+    refuse_out_of_range(text, tuple(spans))
+    last = (0, 0)
+    for number, (start, end) in enumerate(spans, 1):
         if start < last[0] or end < last[1]:
             raise UsageError(
                 f"word {number} is the span [{start}, {end}] after [{last[0]}, {last[1]}]: "
