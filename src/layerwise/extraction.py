@@ -72,16 +72,25 @@ def extract(
         keep: columns of the source to copy into the store.
         limit: take only the first texts.
         overwrite: start again, whatever store is there.
-        progress: called after every batch.
+        progress: called after every batch and chunk, and now and then while the source gives nothing.
 
     Raises:
         UsageError: an option that does not exist or does not fit.
         SourceError: the source cannot be read.
         StoreError: the output is something else, belongs to another run, or cannot be written.
+        TextTooLongError: with `long_text="error"`.
         NumericError: values that the store does not take.
+        ModelError: a token id is beyond the model's embeddings.
+        DeviceMemoryError: a batch does not fit on the device.
         InterruptedRunError: Ctrl-C.
     """
     choose("store-dtype", store_dtype, STORE_DTYPES)
+    if getattr(source, "ndim", None) is not None:
+        raise UsageError(
+            f"the source was given as {type(source).__name__}: expected files, folders, globs or URLs; write it to a "
+            "file (to_parquet), or take Encoder.stream for texts in memory."
+        )
+    keep = (keep,) if isinstance(keep, str) else tuple(keep)
     if limit is not None and limit < 1:
         raise UsageError(f"the limit is {limit}: expected at least 1 text.")
     if words_column is not None and words not in (None, "given"):
@@ -89,7 +98,7 @@ def extract(
             f"words in the column {words_column!r} are given, and words={words!r} would leave them out: choose one."
         )
     paths = [source] if isinstance(source, str | Path) else list(source)
-    sources = Sources(paths, SourceOptions(text_column, pair_column, id_column, words_column, tuple(keep)))
+    sources = Sources(paths, SourceOptions(text_column, pair_column, id_column, words_column, keep))
     if words is None:
         own = words_column is not None or (unit == "word" and sources.give_words)
         words = "given" if own else "tokenizer"
@@ -104,7 +113,9 @@ def extract(
         stride=stride,
         long_text=long_text,
     )
-    encoder.tokenization(request)  # refuses a window without room for a token before there is a store
+    tokenization = encoder.tokenization(request)  # refuses a window without room before there is a store
+    if pair_column is not None:
+        tokenization.refuse_pairs_without_room()
     run = {
         **encoder.describe(),
         **request.describe(),
@@ -118,7 +129,7 @@ def extract(
         request.columns(encoder.hidden_size),
         store_dtype=store_dtype,
         unit=unit,
-        pairs=pair_column is not None,
+        pairs=pair_column is not None and unit != "text",
         ids=id_column is not None,
         resume=not overwrite,
         overwrite=overwrite,
@@ -158,7 +169,7 @@ class _Run:
                     raise KeyboardInterrupt
 
             try:
-                for chunk in self.encoder.chunks(records, self.request, after_batch):
+                for chunk in self.encoder.chunks(records, self.request, after_batch, self.resumed_from):
                     if pending is not None:
                         pending.result()
                     pending = pool.submit(self._write, chunk, self.resumed_from + self.texts)
@@ -178,7 +189,7 @@ class _Run:
                 self._keep(pending)
                 raise
             if self.limit is None or self.resumed_from <= self.limit:
-                self.writer.finish()  # else nothing was asked for, and an unfinished store stays so
+                self.writer.finish(self.limit)  # else nothing was asked for, and an unfinished store stays so
         return self._summary()
 
     def _counted(self, records: Iterator[TextRecord]) -> Iterator[TextRecord]:
@@ -251,7 +262,8 @@ def _as_chunk(chunk: EncodedChunk, request: Request, first_text: int) -> Chunk:
     rows, records = chunk.rows, chunk.records
     first_row = np.concatenate(([0], np.cumsum(rows.ledger.num_units)))[:-1]
     names = request.layers.columns if request.mix == "none" else ("layer_mix",)
-    paired = any(record.text_pair is not None for record in records)
+    # At text level a pair is one row, of both texts.
+    paired = request.unit != "text" and any(record.text_pair is not None for record in records)
     return Chunk(
         first_text=first_text,
         ledger=rows.ledger,

@@ -168,3 +168,31 @@ def test_a_limit_can_be_raised(source: Path, undisturbed: Path, tmp_path: Path) 
     assert found.units().equals(wanted.units())
     # The first ten texts shared a batch with fewer others: the same up to rounding.
     assert np.abs(found.layer(6).numpy() - wanted.layer(6).numpy()).max() < 1e-5
+
+
+def test_a_text_that_is_too_long_keeps_what_came_before_and_has_its_number(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.txt", tmp_path / "o.lance"
+    source.write_text("the sea\n" * 700 + "the sea " * 40 + "\n", "utf-8")
+    command = f"extract {source} -o {out} --unit text --layers 0 --max-length 16 --long-text error --batch-tokens 64"
+    for _ in range(2):
+        outcome = run(command)
+        assert outcome.status == 1 and "text 700 has 82 tokens" in outcome.err
+        assert layerwise.open(out).num_texts >= 512
+
+
+def test_a_source_that_cannot_be_read_costs_no_store(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.csv", tmp_path / "o.lance"
+    source.write_text("text,label\nthe sea,1\n", "utf-8")
+    assert run(f"extract {source} -o {out} --layers 0").status == 0
+    before = layerwise.open(out).to_table()
+    assert run(f"extract {source} -o {out} --layers 0 --overwrite --keep labl").status == 1
+    assert layerwise.open(out).to_table().equals(before)
+
+
+def test_a_stride_that_pairs_have_no_room_for_is_refused_at_once(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.csv", tmp_path / "o.lance"
+    source.write_text("a,b\nthe sea,the ship\n", "utf-8")
+    options = "--text-column a --pair-column b --max-length 64 --stride"
+    outcome = run(f"extract {source} -o {out} {options} 40")
+    assert outcome.status == 2 and "windows of 30 tokens cannot overlap by 40" in outcome.err
+    assert not out.exists() and run(f"extract {source} -o {out} {options} 20").status == 0

@@ -20,6 +20,7 @@ from layerwise.errors import (
     ModelNotFoundError,
     NumericError,
     UnsafeWeightsError,
+    UsageError,
 )
 from layerwise.models import self_check
 from layerwise.models.doctor import examine
@@ -119,6 +120,15 @@ def test_nan_is_no_result_of_encode(tmp_path: Path) -> None:
     assert len(encoder.encode(TEXTS[:2])) == 2
     with pytest.raises(NumericError, match="in the text 'the dog and the cat and the bi', is NaN"):
         encoder.encode(TEXTS)
+
+
+def test_no_cls_where_the_tokenizer_opens_with_nothing(tmp_path: Path) -> None:
+    settings = save(tmp_path) / "tokenizer.json"
+    change(settings, post_processor=None)
+    encoder = Encoder.from_pretrained(str(tmp_path))
+    assert len(encoder.encode(TEXTS, unit="text")) == 3
+    with pytest.raises(UsageError, match="puts no token before a text, so pooling='cls' has none to take"):
+        encoder.encode(TEXTS, unit="text", pooling="cls")
 
 
 def test_a_leak_does_not_hide_behind_one_large_dimension(monkeypatch: pytest.MonkeyPatch) -> None:

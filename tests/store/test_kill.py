@@ -121,7 +121,8 @@ if "rmtree" in {step!r}:
 setattr(target, names[-1], dying)
 if "rmtree" in {step!r}:
     out.close()
-    writer(Path(sys.argv[1]), overwrite=True)
+    out = writer(Path(sys.argv[1]), overwrite=True, commit_bytes=1)
+    out.append(chunks(60, each=20)[0])
 for part in chunks(60, each=20, first=20):
     out.append(part)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layerwise.errors import StoreCorruptError
+from layerwise.errors import StoreCorruptError, StoreError
+from layerwise.store.faults import reading
 from layerwise.store.reader import Store, open_store
+from layerwise.store.schema import encode_document
 from layerwise.store.verify import check
 from tests.store.making import COLUMNS, RUN, chunk, chunks, make
 
@@ -151,3 +154,22 @@ def test_a_damaged_manifest(tmp_path: Path) -> None:
         manifest.write_bytes(np.random.default_rng(0).bytes(manifest.stat().st_size))
     with pytest.raises(StoreCorruptError, match="cannot be read"):
         open_store(path)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_flipped_bit_of_the_metadata_is_found(sound: Store, tmp_path: Path, seed: int) -> None:
+    path = copy_of(sound, tmp_path / "copy")
+    document = encode_document(sound.metadata)
+    for manifest in (path / "_versions").glob("*.manifest"):
+        where = manifest.read_bytes().rfind(document)  # before it, in the record of how it came to be
+        if where >= 0:  # not in the manifests of before the end
+            flip(manifest, random.Random(seed).randrange(8 * where, 8 * (where + len(document))))
+    with pytest.raises(StoreCorruptError, match="damaged"):
+        open_store(path)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_what_the_system_refuses_is_no_damage(number: int) -> None:
+    with pytest.raises(StoreError, match="cannot be read now") as caught, reading(Path("o")):
+        raise OSError(f"LanceError(IO): Generic LocalFileSystem error: it failed (os error {number})")
+    assert not isinstance(caught.value, StoreCorruptError)

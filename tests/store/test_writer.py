@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from datetime import timedelta
 from pathlib import Path
 
 import lance
@@ -20,7 +20,7 @@ from layerwise.errors import (
 )
 from layerwise.store import writer as writer_module
 from layerwise.store.reader import open_store
-from layerwise.store.schema import METADATA_KEY
+from layerwise.store.schema import METADATA_KEY, schema_metadata
 from layerwise.store.verify import check
 from tests.store.making import COLUMNS, RUN, chunk, chunks, make, vectors, writer
 
@@ -225,7 +225,7 @@ def test_another_run_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(StoreMismatchError) as refused:
         writer(path, other, resume=True)
     said = str(refused.value)
-    assert 'pooling is "mean" there and "first" now' in said and "source is" in said
+    assert 'pooling is "mean" there and "first" now' in said and 'source.files is ["a.txt"] there and ["b.txt"] now' in said
     assert "versions" not in said and "device" not in said
     with pytest.raises(StoreMismatchError, match="its columns are"):
         writer(path, resume=True, columns={**COLUMNS, "layer_02": 5})
@@ -366,11 +366,45 @@ def test_every_new_manifest_is_synced(tmp_path: Path, monkeypatch) -> None:
     assert synced.index(path / "_versions") > synced.index(max(manifests))
 
 
+def test_manifests_do_not_pile_up(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(writer_module, "CLEAN_EVERY", 5)
+    monkeypatch.setattr(writer_module, "CLEAN_AGE", timedelta(0))
+    parts = chunks(60, each=3)
+    for those in (parts[: len(parts) // 2], parts[len(parts) // 2 :]):
+        with writer(tmp_path / "o", resume=True, commit_bytes=1) as out:
+            for part in those:
+                out.append(part)
+            out.finish()
+    assert len(list((tmp_path / "o" / "_versions").glob("*.manifest"))) < 10
+    store = open_store(tmp_path / "o")
+    assert check(store).commits == len(parts) > 10
+    assert store.to_table().equals(make(tmp_path / "whole", parts).to_table())
+
+
+def test_a_store_is_overwritten_by_texts_only(tmp_path: Path) -> None:
+    before = make(tmp_path / "o", chunks(5)).to_table()
+    with writer(tmp_path / "o", overwrite=True):
+        pass  # the source could not be read, for one
+    assert open_store(tmp_path / "o").to_table().equals(before)
+    with writer(tmp_path / "o", {**RUN, "model": "other"}, overwrite=True) as out:
+        out.append(chunks(3)[0])
+        out.finish()
+    assert open_store(tmp_path / "o").metadata["model"] == "other"
+
+
+def test_a_limit_is_recorded_until_there_is_none(tmp_path: Path) -> None:
+    first, second = chunks(40, each=20)
+    for part, limit in ((first, 20), (second, None)):
+        with writer(tmp_path / "o", resume=True) as out:
+            out.append(part)
+            out.finish(limit)
+        assert open_store(tmp_path / "o").metadata.get("limit") == limit
+
+
 def test_later_formats_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "out.lance"
     store = make(path, chunks(3))
-    document = json.dumps({**store.metadata, "format_version": 2})
-    store.dataset.update_schema_metadata({"layerwise": document})
+    store.dataset.update_schema_metadata(schema_metadata({**store.metadata, "format_version": 2}))
     with pytest.raises(StoreError, match="format version 2"):
         open_store(path)
     with pytest.raises(StoreError, match="format version 2"):

@@ -50,7 +50,9 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
     out = console()
     model = summary.metadata
     at = f" at {model['revision']}" if model.get("revision") else ""
+    limit = model.get("limit")
     unfinished = "" if summary.complete else "  (not finished: run the same command again)"
+    unfinished += f"  (the first {counted(limit, 'text')} of the source, by --limit)" if limit else ""
     out.print(Text.assemble((str(summary.path), "bold"), unfinished))
     out.print(
         f"model      {model['model']}{at}, {model['architecture']}, {model['engine']}, {model['dtype']}\n"

@@ -61,6 +61,8 @@ class Encoder:
         self.engine = engine
         self.self_check = self_check
         self.tokenizer = loaded.tokenizer
+        # Now: calling the tokenizer with padding or truncation changes it.
+        self._tokenizer_json = loaded.tokenizer.backend_tokenizer.to_str()
         self.dtype = dtype
         self.num_hidden_layers = engine.anatomy.num_hidden_layers
         self.has_final = engine.has_final
@@ -260,13 +262,20 @@ class Encoder:
         records: Iterable[TextRecord],
         request: Request,
         progress: Callable[[int], None] = lambda tokens: None,
+        first_text: int = 0,
     ) -> Iterator[EncodedChunk]:
         """The engine room: chunks of rows, as `extract` stores them."""
-        return encode_chunks(self.engine, self.tokenization(request), records, request, self.sizes, progress)
+        return encode_chunks(
+            self.engine, self.tokenization(request), records, request, self.sizes, progress, first_text
+        )
 
     def tokenization(self, request: Request) -> Tokenization:
-        """How texts become token sequences under `request`."""
-        return Tokenization(
+        """How texts become token sequences under `request`.
+
+        Raises:
+            UsageError: the window has no room, or `pooling="cls"` and the tokenizer opens with no token.
+        """
+        found = Tokenization(
             self.tokenizer,
             max_length=request.max_length,
             stride=request.stride,
@@ -274,6 +283,12 @@ class Encoder:
             words=request.words,
             align=request.unit != "text",
         )
+        if request.unit == "text" and request.pooling == "cls" and not found.has_cls:
+            raise UsageError(
+                f"the tokenizer of {self.files.name!r} puts no token before a text, so pooling='cls' has none to "
+                "take: choose mean, max or last_token."
+            )
+        return found
 
     def describe(self) -> dict[str, Any]:
         """Everything about the model that decides what its vectors are, for the store's metadata."""
@@ -303,7 +318,7 @@ class Encoder:
     @cached_property
     def tokenizer_sha256(self) -> str:
         """sha256 of the tokenizer's own serialisation."""
-        return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+        return hashlib.sha256(self._tokenizer_json.encode()).hexdigest()
 
     def _longest_window(self) -> int:
         limits = [self.engine.anatomy.max_positions, self.tokenizer.model_max_length]

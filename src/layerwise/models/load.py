@@ -82,6 +82,7 @@ def load(files: ModelFiles) -> LoadedModel:
         raise ModelError(
             f"{files.name!r} is an encoder-decoder ({config.model_type}); layerwise takes encoders of the BERT family."
         )
+    config.return_dict = True  # the engine reads outputs by name
     if getattr(config, "transformers_weights", None):
         config.transformers_weights = None  # another file than the one that was checked
     with quiet(), _in_words(files, "its weights cannot be loaded (fetch them again if a download broke off)"):

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from layerwise.errors import SourceError
+from layerwise.errors import LayerwiseError, SourceError
 from layerwise.models.collector import Collector
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.request import Request
@@ -76,15 +76,17 @@ def encode_chunks(
     request: Request,
     sizes: Sizes,
     progress: Callable[[int], None] = lambda tokens: None,
+    first_text: int = 0,
 ) -> Iterator[EncodedChunk]:
     """Encode a stream of texts, in order, in bounded memory.
 
     The next chunk is read and tokenised while the present one runs. `progress(tokens)` is called
     after every forward pass with the tokens it processed, and now and then with 0 while the source
-    gives nothing; an exception it raises ends the run.
+    gives nothing; an exception it raises ends the run. `first_text` is the number of the first text,
+    for messages.
     """
     row_bytes = len(request.layers.layers) * engine.hidden_size * 4  # before they are mixed
-    chunks = _chunks(_tokenise(tokenization, records), request, sizes.chunk_tokens, row_bytes)
+    chunks = _chunks(_tokenise(tokenization, records, first_text), request, sizes.chunk_tokens, row_bytes)
     planned = ((own, texts, plan_rows(texts, request)) for own, texts in chunks)
     for own, texts, rows in _ahead(planned, waiting=lambda: progress(0)):
         vectors = _run(engine, texts, rows, request, sizes.batch_tokens, progress)
@@ -92,9 +94,8 @@ def encode_chunks(
 
 
 def _tokenise(
-    tokenization: Tokenization, records: Iterable[TextRecord]
+    tokenization: Tokenization, records: Iterable[TextRecord], done: int
 ) -> Iterator[tuple[TextRecord, EncodedText]]:
-    done = 0
     for piece in _pieces(records):
         yield from zip(piece, tokenization.encode(piece, first_text=done), strict=True)
         done += len(piece)
@@ -137,7 +138,7 @@ def _chunks(
             encoded.append(text)
             tokens += new_tokens
             rows += new_rows
-    except SourceError:
+    except LayerwiseError:  # of the source, or of a text that is too long: what came before it is kept
         if encoded:
             yield records, encoded
         raise

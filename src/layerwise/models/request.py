@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,10 @@ class Request:
         weights = None
         if mix_weights is not None:
             weights = (tuple(float(weight) for weight in mix_weights[0]), float(mix_weights[1]))
+            if not all(map(math.isfinite, (*weights[0], weights[1]))):
+                raise UsageError(
+                    f"the mix weights are {weights[0]}, gamma {weights[1]}: expected finite numbers."
+                )
             if len(weights[0]) != len(layers.layers):
                 raise UsageError(
                     f"{len(weights[0])} mix weights were given for {len(layers.layers)} layers: give one a layer."

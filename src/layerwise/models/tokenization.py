@@ -104,6 +104,21 @@ class Tokenization:
         if stride is not None:  # refuses what does not fit before any text is read
             plan(0, max_length - len(self._single), stride)
 
+    @property
+    def has_cls(self) -> bool:
+        """Whether a special token opens each sequence, for `pooling="cls"`."""
+        return len(self._single.before) > 0
+
+    def refuse_pairs_without_room(self) -> None:
+        """Refuse, before any text is read, what pairs of texts longer than a window would not fit.
+
+        Raises:
+            UsageError: a window has no room for both texts, or overlaps by more than its half for one.
+        """
+        self._refuse_no_room(self._pair, needed=2)
+        if self._stride is not None:
+            plan(0, (self._max_length - len(self._pair)) // 2, self._stride)
+
     def encode(self, records: Sequence[TextRecord], first_text: int = 0) -> list[EncodedText]:
         """Tokenise texts; `first_text` is the number of the first, for messages."""
         firsts = self._firsts(records, first_text)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from layerwise.errors import require
+from layerwise.errors import StoreError, require
 from layerwise.store.layer_column import LayerColumn
 from layerwise.store.reader import Columns, Store
 from layerwise.store.schema import encode_document
@@ -73,7 +73,11 @@ def _numbers(store: Store, name: str) -> Any:
 
 
 def write_hdf5(store: Store, columns: Columns, path: Path) -> None:
-    """One dataset a column; the store's metadata is the file's attribute `layerwise`."""
+    """One dataset a column; the store's metadata is the file's attribute `layerwise`.
+
+    Raises:
+        StoreError: a string has a NUL character in it.
+    """
     h5py = require("h5py", "h5py>=3.11", "exporting to .h5")
     with h5py.File(path, "w") as file:
         file.attrs["layerwise"] = encode_document(store.metadata).decode()
@@ -82,7 +86,15 @@ def write_hdf5(store: Store, columns: Columns, path: Path) -> None:
         def create(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
             return file.create_dataset(name, shape, text if dtype is str else dtype)
 
-        _fill(store, columns, create)
+        try:
+            _fill(store, columns, create)
+        except ValueError as error:
+            if "NULL" not in str(error):
+                raise
+            raise StoreError(
+                f"{store.path} has a NUL character in a text or a kept column, and the strings of HDF5 end there: "
+                "export to another format, such as .zarr or .parquet."
+            ) from error
 
 
 def write_zarr(store: Store, columns: Columns, path: Path) -> None:

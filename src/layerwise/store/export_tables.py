@@ -79,11 +79,15 @@ def _few_rows(store: Store, columns: Sequence[str]) -> int:
 
 def _csv_type(store: Store, name: str) -> pa.DataType:
     kind = store.dataset.schema.field(name).type
-    return pa.string() if pa.types.is_list(kind) else kind
+    return kind if _csv_plain_type(kind) else pa.string()
+
+
+def _csv_plain_type(kind: pa.DataType) -> bool:
+    return not (pa.types.is_list(kind) or pa.types.is_binary(kind))
 
 
 def _csv_plain(array: pa.Array) -> pa.Array:
-    if not pa.types.is_list(array.type):
+    if _csv_plain_type(array.type):
         return array
     return pa.array(
         [None if v is None else json.dumps(v, ensure_ascii=False, default=str) for v in array.to_pylist()],

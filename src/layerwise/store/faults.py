@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from layerwise.errors import LayerwiseError, StoreCorruptError, StoreError, Stor
 _RUST_SOURCE = re.compile(r",? ?/\S+\.rs:\d+:\d+")
 _FULL = ("No space left", "os error 28", "Disk quota exceeded", "os error 122")
 
-_NO_DAMAGE = (errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT, errno.ENOMEM)
+_NO_DAMAGE = (errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT, errno.ENOMEM, errno.EIO)
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -57,12 +59,20 @@ def reading(path: Path, what: str = "the store") -> Iterator[None]:
     except (AssertionError, AttributeError, NameError, TypeError, ZeroDivisionError):
         raise  # a fault of ours, and none of the bytes
     except BaseException as error:
-        if isinstance(error, OSError) and error.errno in _NO_DAMAGE:
-            raise StoreError(f"{path}: {what} cannot be read now: {error.strerror}.") from error
+        if (number := _errno(error)) in _NO_DAMAGE:
+            raise StoreError(f"{path}: {what} cannot be read now: {os.strerror(number)}.") from error
         raise StoreCorruptError(
             f"{path}: {what} cannot be read ({first_line(error)}): the store is damaged; "
             "extract again with --overwrite, or restore it from a copy."
         ) from error
+
+
+def _errno(error: BaseException) -> int:
+    """The system's number of an error, 0 if there is none; Lance has it in its text only."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else 0
 
 
 def first_line(error: BaseException) -> str:

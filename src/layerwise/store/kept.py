@@ -40,9 +40,8 @@ def kept_types(chunk: Chunk, unit: str) -> dict[str, pa.DataType]:
     """
     for name in chunk.kept:
         if name in OWN_COLUMNS or name.startswith("layer_"):
-            raise SourceError(
-                f"the column {name!r} cannot be kept: the store has a column of this name; rename it."
-            )
+            way = "pass --id-column id" if name == "id" else "rename it"
+            raise SourceError(f"the column {name!r} cannot be kept, it is a name of the store's own: {way}.")
     return {name: _type_of(_values(chunk.kept[name], unit)) for name in chunk.kept}
 
 

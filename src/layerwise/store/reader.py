@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,7 +105,7 @@ class Store:
     def __init__(self, path: Path, dataset: lance.LanceDataset) -> None:
         self.path = path
         self.dataset = dataset
-        self.metadata: dict[str, Any] = decode_document(dataset.schema)
+        self.metadata: dict[str, Any] = decode_document(dataset.schema, path)
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, {self.num_rows} {self.unit}s, layers {', '.join(map(str, self.layers))})"
@@ -239,12 +240,21 @@ class Store:
         )
 
     def take(self, rows: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows by number, in the order given, of some columns or of all."""
-        names = list(self.dataset.schema.names if columns is None else columns)
-        if not len(rows):
+        """Rows by number, in the order given, of some columns or of all.
+
+        Raises:
+            UsageError: there is no such row or column.
+        """
+        names, numbers = self._names(columns), [operator.index(row) for row in rows]
+        if not numbers:
             return self.dataset.schema.empty_table().select(names)
+        if min(numbers) < 0 or max(numbers) >= self.num_rows:
+            wrong = next(number for number in numbers if not 0 <= number < self.num_rows)
+            raise UsageError(
+                f"there is no row {wrong} in {self.path}: it holds rows 0 to {self.num_rows - 1}."
+            )
         with reading(self.path):
-            return self.dataset.take(list(rows), columns=names)
+            return self.dataset.take(numbers, columns=names)
 
     def units(self) -> pa.Table:
         """Every column but the vectors, of all rows (`.to_pandas()` gives a data frame)."""
@@ -252,9 +262,22 @@ class Store:
 
     def to_table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Some columns of all rows at once, or all of them."""
-        names = list(self.dataset.schema.names if columns is None else columns)
+        names = self._names(columns)
         with reading(self.path):
             return self.dataset.to_table(columns=names)
+
+    def _names(self, columns: Sequence[str] | None) -> list[str]:
+        """Columns asked for, or all.
+
+        Raises:
+            UsageError: one is not there.
+        """
+        there = self.dataset.schema.names
+        names = [columns] if isinstance(columns, str) else list(there if columns is None else columns)
+        for name in names:
+            if name not in there:
+                raise UsageError(f"there is no column {name!r} in {self.path}: it has {', '.join(there)}.")
+        return names
 
     def batches(
         self,
@@ -269,7 +292,7 @@ class Store:
             size: most rows at a time; by default what makes batches of about 32 MB.
             rows: half-open range of rows, or all.
         """
-        names = list(self.dataset.schema.names if columns is None else columns)
+        names = self._names(columns)
         first, after = rows or (0, self.num_rows)
         if after <= first:
             return

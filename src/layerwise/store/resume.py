@@ -17,7 +17,7 @@ from layerwise.store.schema import FORMAT_VERSION, decode_document
 MAY_DIFFER = ("versions", "engine", "attention", "device", "batch_tokens")
 """What a resumed run may do otherwise: it changes how rows are made, not which they are."""
 
-_OWN = ("complete", "counts", "resumed_with")
+_OWN = ("complete", "counts", "limit", "resumed_with")
 
 
 def refuse_other_run(path: Path, stored: pa.Schema, asked: Mapping[str, Any], schema: pa.Schema) -> None:
@@ -27,14 +27,12 @@ def refuse_other_run(path: Path, stored: pa.Schema, asked: Mapping[str, Any], sc
         StoreMismatchError: names each difference.
         StoreError: the store has a later format.
     """
-    there = decode_document(stored)
+    there = decode_document(stored, path)
     refuse_later_format(path, there)
     now = json.loads(json.dumps(asked))
     names = sorted((there.keys() | now.keys()) - set(MAY_DIFFER) - set(_OWN))
     differences = [
-        f"{name} is {_short(there.get(name))} there and {_short(now.get(name))} now"
-        for name in names
-        if there.get(name) != now.get(name)
+        difference for name in names for difference in _differences(name, there.get(name), now.get(name))
     ]
     if not differences and not stored.equals(schema):
         differences = [f"its columns are {_columns(stored)} there and {_columns(schema)} now"]
@@ -57,7 +55,7 @@ def refuse_later_format(path: Path, document: Mapping[str, Any]) -> None:
 
 def resumed_document(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata of a store that gets more rows: not complete; what went otherwise is noted."""
-    document = {key: value for key, value in stored.items() if key != "counts"}
+    document = {key: value for key, value in stored.items() if key not in ("counts", "limit")}
     document["complete"] = False
     other = {key: asked[key] for key in MAY_DIFFER if key in asked and asked[key] != stored.get(key)}
     noted = list(stored.get("resumed_with", []))
@@ -78,6 +76,16 @@ def remove_leftovers(path: Path, in_manifest: Iterable[str], commits: Sequence[C
     for file in (path / LEDGER).glob("*.parquet*"):
         if file.name not in known:
             file.unlink()
+
+
+def _differences(name: str, there: Any, now: Any) -> list[str]:
+    """What differs in one entry, inside objects by the names of their keys."""
+    if there == now:
+        return []
+    if isinstance(there, dict) and isinstance(now, dict):
+        keys = sorted(there.keys() | now.keys())
+        return [one for key in keys for one in _differences(f"{name}.{key}", there.get(key), now.get(key))]
+    return [f"{name} is {_short(there)} there and {_short(now)} now"]
 
 
 def _columns(schema: pa.Schema) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from layerwise.errors import StoreCorruptError
+
 FORMAT_VERSION = 1
 METADATA_KEY = b"layerwise"
+CHECKSUM_KEY = b"layerwise_crc32"
 VECTOR_TYPES = {"float16": pa.float16(), "float32": pa.float32()}
 OWN_COLUMNS = ("text_id", "unit_id", "sequence_id", "word_id", "id", "unit", "start", "end")
 
@@ -38,7 +43,7 @@ def build_schema(
     ]
     fields += [pa.field(name, pa.list_(VECTOR_TYPES[store_dtype], size)) for name, size in columns.items()]
     fields += [pa.field(name, kind) for name, kind in kept.items()]
-    return pa.schema(fields, metadata={METADATA_KEY: encode_document(document)})
+    return pa.schema(fields, metadata=schema_metadata(document))
 
 
 def vector_columns(schema: pa.Schema) -> tuple[str, ...]:
@@ -51,7 +56,23 @@ def encode_document(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def decode_document(schema: pa.Schema) -> dict[str, Any]:
-    """The metadata document of a store's schema."""
-    document: dict[str, Any] = json.loads(schema.metadata[METADATA_KEY])
+def schema_metadata(document: Mapping[str, Any]) -> dict[str, str | None]:
+    """The document and its checksum, as they stand in the schema's metadata."""
+    encoded = encode_document(document)
+    return {METADATA_KEY.decode(): encoded.decode(), CHECKSUM_KEY.decode(): str(zlib.crc32(encoded))}
+
+
+def decode_document(schema: pa.Schema, path: Path) -> dict[str, Any]:
+    """The metadata document of a store's schema; `path` is for the message.
+
+    Raises:
+        StoreCorruptError: it is not what was written.
+    """
+    encoded = schema.metadata[METADATA_KEY]
+    if schema.metadata.get(CHECKSUM_KEY) != str(zlib.crc32(encoded)).encode():
+        raise StoreCorruptError(
+            f"{path}: the metadata does not have the checksum it was written with: the store is damaged; extract "
+            "again with --overwrite, or restore it from a copy."
+        )
+    document: dict[str, Any] = json.loads(encoded)
     return document

@@ -61,7 +61,7 @@ def _counts(store: Store) -> None:
             f"{store.path}: the ledger counts {ledger} rows, and there are {store.num_rows}."
         )
     counts = store.metadata.get("counts")
-    if counts is not None and any(counts[name] != value for name, value in found.items()):
+    if counts is not None and any(counts.get(name) != value for name, value in found.items()):
         raise StoreCorruptError(f"{store.path}: the metadata counts {counts}, and {found} were found.")
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import reduce
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -36,16 +38,19 @@ from layerwise.store.resume import refuse_other_run, remove_leftovers, resumed_d
 from layerwise.store.rows import to_table
 from layerwise.store.schema import (
     FORMAT_VERSION,
-    METADATA_KEY,
     VECTOR_TYPES,
     build_schema,
     decode_document,
-    encode_document,
+    schema_metadata,
 )
 from layerwise.types import Chunk
 
 COMMIT_BYTES = 64 << 20
 """Rows are committed once this much is waiting."""
+
+CLEAN_EVERY, CLEAN_AGE = 100, timedelta(minutes=10)
+"""Every so many versions, manifests of this age are removed: each names all data files, so in a run of
+weeks they would outgrow the vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,14 @@ class Counts:
     texts: int
     rows: int
     tokens: int
+
+    def plus(self, commit: Commit) -> Counts:
+        """The same with one more commit."""
+        return Counts(
+            self.texts + commit.texts,
+            self.rows + commit.rows,
+            self.tokens + int(commit.ledger.num_tokens.sum()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +98,8 @@ class StoreWriter:
         self._run, self._shape, self._commit_bytes = dict(run), shape, commit_bytes
         self._lock: IO[str] | None = None
         self._dataset: lance.LanceDataset | None = None
-        self._commits: list[Commit] = []
+        self._overwrite = False
+        self._counts = Counts(0, 0, 0)
         self._waiting: list[tuple[Chunk, pa.Table]] = []
         self._resumed = self._failed = False
 
@@ -112,7 +126,7 @@ class StoreWriter:
             columns: store column to the size of its vectors.
             store_dtype, unit, pairs, ids: what the schema depends on.
             resume: go on in a store of the same run.
-            overwrite: remove a store that is there first; never anything else.
+            overwrite: remove a store that is there once the first texts are here; never anything else.
             commit_bytes: commit when this much is waiting; default `COMMIT_BYTES`.
 
         Raises:
@@ -132,9 +146,8 @@ class StoreWriter:
                 writer._lock = lock(folder)
                 # Only now is it ours: look again, another run may have ended in between.
                 kind = _refuse(folder, resume, overwrite)
-                if kind is Kind.STARTED or overwrite:
-                    clear(folder)
-                elif kind is Kind.STORE:
+                writer._overwrite = kind is Kind.STARTED or overwrite
+                if kind is Kind.STORE and not overwrite:
                     writer._resume()
         except BaseException:
             writer.close()
@@ -144,16 +157,12 @@ class StoreWriter:
     @property
     def committed_texts(self) -> int:
         """Number of texts that are safe: a resumed run goes on after them."""
-        return self._commits[-1].after if self._commits else 0
+        return self._counts.texts
 
     @property
     def counts(self) -> Counts:
         """What is committed."""
-        return Counts(
-            self.committed_texts,
-            sum(commit.rows for commit in self._commits),
-            sum(int(commit.ledger.num_tokens.sum()) for commit in self._commits),
-        )
+        return self._counts
 
     def append(self, chunk: Chunk) -> None:
         """Add whole texts; they are committed when enough is waiting, or by `commit`.
@@ -196,17 +205,18 @@ class StoreWriter:
             raise
         self._waiting = []
 
-    def finish(self) -> Counts:
-        """Commit the rest and write the counts into the metadata.
+    def finish(self, limit: int | None = None) -> Counts:
+        """Commit the rest and write the counts into the metadata, and the `limit` of texts, if any.
 
         A store that is complete already, and got nothing new, is not touched.
         """
         self.commit()
         dataset = self._create({}) if self._dataset is None else self._dataset
-        stored = decode_document(dataset.schema)
+        stored = decode_document(dataset.schema, self.path)
         counts = self.counts
         document = {
-            **stored,
+            **{key: value for key, value in stored.items() if key != "limit"},
+            **({} if limit is None else {"limit": limit}),
             "complete": True,
             "counts": {"texts": counts.texts, "rows": counts.rows, "tokens": counts.tokens},
         }
@@ -237,6 +247,8 @@ class StoreWriter:
     def _create(self, kept: Mapping[str, pa.DataType]) -> lance.LanceDataset:
         schema = self._shape.schema(kept, self._document())
         with writing(self.path):
+            if self._overwrite:  # not before: a source that cannot be read must not cost the store there
+                clear(self.path)
             self._manifests = Manifests(self.path)
             dataset = lance.write_dataset(schema.empty_table(), self.path, schema=schema, mode="create")
             self._manifests.sync()
@@ -266,7 +278,9 @@ class StoreWriter:
                 self.path, lance.LanceOperation.Append(fragments), read_version=self._dataset.version
             )
             self._manifests.sync()
-        self._commits.append(commit)
+            if self._dataset.version % CLEAN_EVERY == 0:
+                self._dataset.cleanup_old_versions(older_than=CLEAN_AGE, error_if_tagged_old_versions=False)
+        self._counts = self._counts.plus(commit)
         self.bytes_written += sum(file.bytes for file in files)
 
     def _synced(self, name: str) -> DataFile:
@@ -282,7 +296,7 @@ class StoreWriter:
         if not self._resumed:
             return
         assert self._dataset is not None
-        stored = decode_document(self._dataset.schema)
+        stored = decode_document(self._dataset.schema, self.path)
         document = resumed_document(stored, self._document())
         if document != stored:
             self._write_document(document)
@@ -291,19 +305,23 @@ class StoreWriter:
     def _write_document(self, document: Mapping[str, Any]) -> None:
         assert self._dataset is not None
         with writing(self.path):
-            self._dataset.update_schema_metadata({METADATA_KEY.decode(): encode_document(document).decode()})
+            self._dataset.update_schema_metadata(schema_metadata(document))
             self._manifests.sync()
 
     def _resume(self) -> None:
         with reading(self.path):
             dataset = lance.dataset(self.path)
             names = data_files(dataset)
+        commits = read_commits(self.path, names)
+        if not commits:  # begun and nothing more: of no run's use, and no reason to refuse another
+            self._overwrite = True
+            return
         kept = {name: dataset.schema.field(name).type for name in kept_names(dataset.schema)}
         refuse_other_run(self.path, dataset.schema, self._document(), self._shape.schema(kept, {}))
-        self._commits = read_commits(self.path, names)
+        self._counts = reduce(Counts.plus, commits, self._counts)
         self._dataset, self._resumed = dataset, True
         self._manifests = Manifests(self.path)
-        remove_leftovers(self.path, names, self._commits)
+        remove_leftovers(self.path, names, commits)
 
     def _make_room(self) -> None:
         """After a failed commit: remove what it wrote, unless it is in the manifest after all."""

@@ -61,6 +61,10 @@ def read_conllu(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
     checked = False
     sticky: dict[str, str] = {}
     for sentence in read_sentences(stream):
+        # A new document ends the paragraph, also one without an id: `# newdoc`.
+        for number, key in enumerate(STICKY):
+            if any(comment in (key, key.removesuffix(" id")) for comment in sentence.comments):
+                sticky = {kept: value for kept, value in sticky.items() if kept in STICKY[:number]}
         sticky |= {key: value for key, value in sentence.comments.items() if key in STICKY}
         sentence.comments = sticky | sentence.comments
         if not checked:

@@ -37,10 +37,18 @@ def read_csv(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         SourceError: a row has more or fewer fields than the header, or its quotes are wrong.
         SourceEncodingError: a line is not UTF-8.
     """
-    first = re.split(rb"[\r\n]", stream.head(), maxsplit=1)[0]
-    delimiter = next((mark for mark in "\t,;" if mark.encode() in first), ",")
+    delimiter = _delimiter(re.split(rb"[\r\n]", stream.head(), maxsplit=1)[0])
     rows = _tab_rows(stream) if delimiter == "\t" else _quoted_rows(stream, delimiter)
     return _records(rows, options, stream.name, quoted=delimiter != "\t")
+
+
+def _delimiter(line: bytes) -> str:
+    """What separates the fields of the first line: outside quotes, and with no space behind it as in text."""
+    plain = re.sub(rb'"(?:[^"]|"")*"', b"", line)
+    counts = {mark: len(re.findall(re.escape(mark.encode()) + rb"(?! )", plain)) for mark in "\t,;"}
+    if counts["\t"]:
+        return "\t"
+    return max(",;", key=lambda mark: (counts[mark], plain.count(mark.encode())))
 
 
 def read_tsv(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
