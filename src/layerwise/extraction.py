@@ -129,6 +129,7 @@ def extract(
         request.columns(encoder.hidden_size),
         store_dtype=store_dtype,
         unit=unit,
+        kept=sources.kept_types(),
         pairs=pair_column is not None and unit != "text",
         ids=id_column is not None,
         resume=not overwrite,

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import layerwise
+from layerwise.errors import UsageError
 from layerwise.store.verify import check
 from tests.command_line import run
 
@@ -196,3 +198,13 @@ def test_a_stride_that_pairs_have_no_room_for_is_refused_at_once(tmp_path: Path)
     outcome = run(f"extract {source} -o {out} {options} 40")
     assert outcome.status == 2 and "windows of 30 tokens cannot overlap by 40" in outcome.err
     assert not out.exists() and run(f"extract {source} -o {out} {options} 20").status == 0
+
+
+def test_a_table_is_no_source_and_one_column_to_keep_is_one(tmp_path: Path) -> None:
+    encoder = layerwise.Encoder.from_pretrained("minilm", device="cpu")
+    table = pd.DataFrame({"text": ["the sea"], "label": [1]})
+    with pytest.raises(UsageError, match=r"given as DataFrame: expected files.* take Encoder\.stream"):
+        layerwise.extract(table, tmp_path / "o", encoder=encoder)  # type: ignore[arg-type]
+    table.to_parquet(tmp_path / "a.parquet")
+    layerwise.extract(tmp_path / "a.parquet", tmp_path / "o", encoder=encoder, keep="label", layers=0)
+    assert layerwise.open(tmp_path / "o").kept_columns == ("label",)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -241,3 +243,13 @@ def test_a_missing_extra_names_its_install(tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(MissingExtraError, match=f'pip install "{module}'):
             export(store, tmp_path / f"out{ending}")
+
+
+def test_nul_and_bytes(tmp_path: Path) -> None:
+    part = dataclasses.replace(chunk(0, [1]), unit=["a\0b"], kept={"raw": [b"\x00\xff"]})
+    store = make(tmp_path / "s", [part])
+    with pytest.raises(StoreError, match=r"NUL character .* HDF5 .* another format"):
+        export(store, tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
+    export(store, tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["unit"].tolist() == ["a\0b"]

@@ -7,9 +7,11 @@ import decimal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from layerwise.errors import SourceError
+from layerwise.store.reader import open_store
 from tests.store.making import RUN, chunk, make, writer
 
 
@@ -21,8 +23,6 @@ def kept(tmp_path: Path, unit: str, *values: list, **others) -> tuple[str, list]
             first = sum(map(len, values[:number]))
             out.append(chunk(first, [1] * len(part), kept={"k": part}, **others))
         out.finish()
-    from layerwise.store.reader import open_store
-
     column = open_store(tmp_path / "o").units()["k"]
     return str(column.type), column.to_pylist()
 
@@ -70,6 +70,28 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, later: list) -> None:
 def test_what_would_lose_something_is_refused(tmp_path: Path, first: list, later: list) -> None:
     with pytest.raises(SourceError, match="one type in the source, and extract again with --overwrite"):
         kept(tmp_path, "text", first, later)
+
+
+def test_types_that_the_source_declares(tmp_path: Path) -> None:
+    declared = {
+        "a": pa.int32(),
+        "b": pa.list_(pa.int16()),
+        "c": pa.date32(),
+        "d": pa.large_string(),
+        "e": pa.dictionary(pa.int8(), pa.large_string()),
+        "f": pa.float32(),
+        "g": pa.struct([("x", pa.int8())]),
+    }
+    values = {name: [None] for name in declared}
+    with writer(tmp_path / "o", {**RUN, "unit": "text"}, kept=declared) as out:
+        out.append(chunk(0, [1], kept=values))
+        out.append(chunk(1, [1], kept={**values, "a": [3], "b": [[4]], "f": [0.5], "g": [{"x": 1}]}))
+        out.finish()
+    units = open_store(tmp_path / "o").units()
+    assert [str(units.schema.field(name).type) for name in declared] == [
+        *("int64", "list<item: int64>", "date32[day]", "string", "string", "double", "string")
+    ]
+    assert [units[name][1].as_py() for name in "abfg"] == [3, [4], 0.5, '{"x": 1}']
 
 
 def test_decimals_of_any_length(tmp_path: Path) -> None:

@@ -215,3 +215,19 @@ def test_columns_of_units(store: Store) -> None:
         store.take([3, 1], ["unit_id"])["unit_id"].to_pylist()
         == store.units()["unit_id"].take([3, 1]).to_pylist()
     )
+
+
+def test_what_is_not_there_is_no_damage(store: Store) -> None:
+    for read in (
+        lambda: store.to_table(["nope"]),
+        lambda: store.take([0], ["nope"]),
+        lambda: next(store.batches(["nope"])),
+    ):
+        with pytest.raises(UsageError, match="there is no column 'nope' in .*: it has text_id, unit_id"):
+            read()
+    for row in (-1, len(store), 10**9):
+        with pytest.raises(
+            UsageError, match=f"there is no row {row} in .*: it holds rows 0 to {len(store) - 1}"
+        ):
+            store.take([0, row])
+    assert store.to_table("unit").column_names == ["unit"]

@@ -225,7 +225,10 @@ def test_another_run_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(StoreMismatchError) as refused:
         writer(path, other, resume=True)
     said = str(refused.value)
-    assert 'pooling is "mean" there and "first" now' in said and 'source.files is ["a.txt"] there and ["b.txt"] now' in said
+    assert (
+        'pooling is "mean" there and "first" now' in said
+        and 'source.files is ["a.txt"] there and ["b.txt"] now' in said
+    )
     assert "versions" not in said and "device" not in said
     with pytest.raises(StoreMismatchError, match="its columns are"):
         writer(path, resume=True, columns={**COLUMNS, "layer_02": 5})
@@ -399,6 +402,17 @@ def test_a_limit_is_recorded_until_there_is_none(tmp_path: Path) -> None:
             out.append(part)
             out.finish(limit)
         assert open_store(tmp_path / "o").metadata.get("limit") == limit
+
+
+def test_a_store_without_texts_blocks_nobody(tmp_path: Path) -> None:
+    with writer(tmp_path / "o") as out:
+        out.append(chunks(5)[0])
+        out.close()
+    other = {**RUN, "model": "other"}
+    with writer(tmp_path / "o", other, resume=True) as out:
+        out.append(chunks(5)[0])
+        out.finish()
+    assert open_store(tmp_path / "o").metadata["model"] == "other"
 
 
 def test_later_formats_are_refused(tmp_path: Path) -> None:

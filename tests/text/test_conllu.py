@@ -153,3 +153,17 @@ def test_missing_columns(write: Write) -> None:
         read(path, text_column="body")
     with pytest.raises(SourceError, match="line 15: the sentence has no comment '# text"):
         read(write("b.conllu", EWT.replace("# text = Nobody asked\n", "")), id_column="text")
+
+
+def test_a_new_document_ends_the_paragraph(write: Write) -> None:
+    row = "1\ta\ta\tX\t_\t_\t0\troot\t_\t_\n\n"
+    comments = [
+        "# newdoc id = d1\n# newpar id = p1\n",
+        "",
+        "# newdoc id = d2\n",
+        "# newpar id = p2\n",
+        "# newdoc\n",
+    ]
+    path = write("a.conllu", "".join(one + row for one in comments))
+    found = [tuple(record.kept.values()) for record in read(path, keep=("newdoc id", "newpar id"))]
+    assert found == [("d1", "p1"), ("d1", "p1"), ("d2", None), ("d2", "p2"), (None, None)]

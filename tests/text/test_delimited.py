@@ -79,6 +79,31 @@ def test_an_identifier_is_not_taken_for_the_text(write: Write, name: str) -> Non
         texts(write("b.jsonl", json.dumps({name: "7", "tokens": ["a"]})))
 
 
+@pytest.mark.parametrize(
+    ("content", "options", "expected"),
+    [
+        ("7;Hello, world\n8;Foo, bar\n", {"text_column": "1"}, ["Hello, world", "Foo, bar"]),
+        ('"text, long";"label"\na;1\n', {"text_column": "text, long"}, ["a"]),
+        ('"a\tb",1\n', {"text_column": "0"}, ["a\tb"]),
+        ("text,label\na;b,1\n", {}, ["a;b"]),
+    ],
+)
+def test_the_delimiter_is_looked_for_outside_quotes(
+    write: Write, content: str, options: dict[str, str], expected: list[str]
+) -> None:
+    assert texts(write("a.csv", content), **options) == expected
+
+
+def test_one_column_whose_name_may_be_a_text(write: Write) -> None:
+    path = write("a.csv", "First text\nSecond text\n")
+    with pytest.raises(
+        ColumnError, match=r"one column, and its first line 'First text' may be .*--text-column 0"
+    ):
+        read(path)
+    assert texts(path, text_column="0") == ["First text", "Second text"]
+    assert texts(path, text_column="First text") == ["Second text"]
+
+
 def test_quoted_fields(write: Write) -> None:
     path = write("a.csv", '\ufefftext,label\r\n"one, ""two""\r\nthree\n\rfour",x\r\n\r\n"",y\r\n')
     first, second = read(path, keep=("label",))

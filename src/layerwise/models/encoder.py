@@ -23,7 +23,7 @@ from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_ch
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
 from layerwise.models.states import split
-from layerwise.models.tokenization import EncodedText, Tokenization
+from layerwise.models.tokenization import EncodedText, Tokenization, plain_backend
 from layerwise.text.records import as_records
 from layerwise.types import HiddenStates, LayerSelection, TextLike, TextRecord, TextsLike
 from layerwise.version import __version__
@@ -61,8 +61,7 @@ class Encoder:
         self.engine = engine
         self.self_check = self_check
         self.tokenizer = loaded.tokenizer
-        # Now: calling the tokenizer with padding or truncation changes it.
-        self._tokenizer_json = loaded.tokenizer.backend_tokenizer.to_str()
+        self._tokenizations: dict[tuple[Any, ...], Tokenization] = {}
         self.dtype = dtype
         self.num_hidden_layers = engine.anatomy.num_hidden_layers
         self.has_final = engine.has_final
@@ -275,14 +274,11 @@ class Encoder:
         Raises:
             UsageError: the window has no room, or `pooling="cls"` and the tokenizer opens with no token.
         """
-        found = Tokenization(
-            self.tokenizer,
-            max_length=request.max_length,
-            stride=request.stride,
-            long_text=request.long_text,
-            words=request.words,
-            align=request.unit != "text",
-        )
+        align = request.unit != "text"
+        key = (request.max_length, request.stride, request.long_text, request.words, align)
+        found = self._tokenizations.get(key)
+        if found is None:  # copying a tokenizer takes longer than encoding a sentence
+            found = self._tokenizations[key] = Tokenization(self.tokenizer, *key)
         if request.unit == "text" and request.pooling == "cls" and not found.has_cls:
             raise UsageError(
                 f"the tokenizer of {self.files.name!r} puts no token before a text, so pooling='cls' has none to "
@@ -317,8 +313,8 @@ class Encoder:
 
     @cached_property
     def tokenizer_sha256(self) -> str:
-        """sha256 of the tokenizer's own serialisation."""
-        return hashlib.sha256(self._tokenizer_json.encode()).hexdigest()
+        """sha256 of the tokenizer's own serialisation, without padding and truncation."""
+        return hashlib.sha256(plain_backend(self.tokenizer).to_str().encode()).hexdigest()
 
     def _longest_window(self) -> int:
         limits = [self.engine.anatomy.max_positions, self.tokenizer.model_max_length]

@@ -69,6 +69,14 @@ class EncodedText:
     edge_word: Ints
 
 
+def plain_backend(tokenizer: Any) -> Tokenizer:
+    """A copy that neither pads nor cuts, as the original may since it was last called with such options."""
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
+
+
 class Tokenization:
     """How texts become sequences of tokens under one choice of windows and words.
 
@@ -88,10 +96,7 @@ class Tokenization:
         align: bool = True,
     ) -> None:
         """Choose how texts are tokenised; without `align`, spans and words are left out."""
-        backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        backend.no_truncation()
-        backend.no_padding()
-        self._backend = backend
+        self._backend = backend = plain_backend(tokenizer)
         self._single, self._pair = learn_templates(backend)
         # What the tokenizer's own config says; the default of a generic class is no statement about the model.
         names = tokenizer.init_kwargs.get("model_input_names")

@@ -1,15 +1,16 @@
 """Columns copied from the source: which type they get, which value a row gets.
 
-A column's type is that of its values in the first chunk: bool, int64, float64, string, binary, a
-decimal, a date or timestamp, or a list of these. What fits none of them (mixed values, dicts, lists
-of lists, times of day) is stored as a string: a string as it is, what JSON knows as its JSON text,
-the rest as Python prints it. Later values are taken if nothing of them is lost, and refused otherwise.
+A column's type is the one that a Parquet source declares, else that of its values in the first
+chunk: bool, int64, float64, string, binary, a decimal, a date or timestamp, or a list of these. What
+fits none of them (mixed values, dicts, lists of lists, times of day) is stored as a string: a string
+as it is, what JSON knows as its JSON text, the rest as Python prints it. Later values are taken if
+nothing of them is lost, and refused otherwise.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,10 @@ _PLAIN = (
 )
 
 
-def kept_types(chunk: Chunk, unit: str) -> dict[str, pa.DataType]:
-    """Arrow types of the kept columns, from the values of the first chunk.
+def kept_types(
+    chunk: Chunk, unit: str, declared: Mapping[str, pa.DataType] | None = None
+) -> dict[str, pa.DataType]:
+    """Arrow types of the kept columns: as the source declares them, else from the first chunk's values.
 
     Raises:
         SourceError: a kept column has the name of one of the store's own.
@@ -42,7 +45,26 @@ def kept_types(chunk: Chunk, unit: str) -> dict[str, pa.DataType]:
         if name in OWN_COLUMNS or name.startswith("layer_"):
             way = "pass --id-column id" if name == "id" else "rename it"
             raise SourceError(f"the column {name!r} cannot be kept, it is a name of the store's own: {way}.")
-    return {name: _type_of(_values(chunk.kept[name], unit)) for name in chunk.kept}
+    stated = {name: _stored(kind, unit) for name, kind in (declared or {}).items()}
+    return {name: stated.get(name) or _type_of(_values(chunk.kept[name], unit)) for name in chunk.kept}
+
+
+def _stored(kind: pa.DataType, unit: str) -> pa.DataType | None:
+    """What a declared type becomes: the widest of its kind; None where the values have to tell."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        inner = _stored(kind.value_type, "text")
+        if inner is None or pa.types.is_list(inner):
+            return None
+        return pa.list_(inner) if unit == "text" else inner
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_integer(kind) and kind != pa.uint64():
+        return pa.int64()
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    return _widest(kind) if _is_plain(kind) else None
 
 
 def _values(values: Sequence[Any], unit: str) -> list[Any]:

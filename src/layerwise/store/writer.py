@@ -99,6 +99,7 @@ class StoreWriter:
         self._lock: IO[str] | None = None
         self._dataset: lance.LanceDataset | None = None
         self._overwrite = False
+        self._declared: Mapping[str, pa.DataType] = {}
         self._counts = Counts(0, 0, 0)
         self._waiting: list[tuple[Chunk, pa.Table]] = []
         self._resumed = self._failed = False
@@ -112,6 +113,7 @@ class StoreWriter:
         *,
         store_dtype: str = "float32",
         unit: str = "text",
+        kept: Mapping[str, pa.DataType] | None = None,
         pairs: bool = False,
         ids: bool = False,
         resume: bool = False,
@@ -125,6 +127,7 @@ class StoreWriter:
             run: what the run is, JSON-ready; goes into the metadata.
             columns: store column to the size of its vectors.
             store_dtype, unit, pairs, ids: what the schema depends on.
+            kept: types of kept columns where the source declares them; else those of the first values.
             resume: go on in a store of the same run.
             overwrite: remove a store that is there once the first texts are here; never anything else.
             commit_bytes: commit when this much is waiting; default `COMMIT_BYTES`.
@@ -140,6 +143,7 @@ class StoreWriter:
         _refuse(folder, resume, overwrite)
         shape = Shape(dict(columns), store_dtype, unit, pairs, ids)
         writer = cls(folder, run, shape, COMMIT_BYTES if commit_bytes is None else commit_bytes)
+        writer._declared = kept or {}
         try:
             with writing(folder):
                 (folder / LEDGER).mkdir(parents=True, exist_ok=True)
@@ -176,7 +180,7 @@ class StoreWriter:
         assert chunk.first_text == self.committed_texts + waiting, "texts come in order"
         dataset = self._dataset  # an empty one is falsy
         if dataset is None:
-            dataset = self._create(kept_types(chunk, self._shape.unit))
+            dataset = self._create(kept_types(chunk, self._shape.unit, self._declared))
         self._waiting.append((chunk, to_table(chunk, dataset.schema, self._shape.unit)))
         if sum(table.nbytes for _, table in self._waiting) >= self._commit_bytes:
             self.commit()

@@ -160,7 +160,8 @@ def _words(text: str | None, value: Any, column: str, place: str) -> tuple[str, 
         if isinstance(words, Sequence) and all(isinstance(word, str) for word in words):
             return join_words(words)
         raise UsageError(
-            "there are no words to make up the text: name the column of the text with --text-column."
+            f"the words are {str(words)[:60]}, which make up no text: expected a list of strings; or name the column "
+            "of the text with --text-column."
         )
     except UsageError as error:
         raise SourceError(f"{place}, column {column!r}: {error}") from error

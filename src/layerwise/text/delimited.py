@@ -66,6 +66,11 @@ def _records(rows: Iterator[Row], options: SourceOptions, name: str, *, quoted: 
         header = [str(number) for number in range(len(header))]
     hint = " in its first line (no header? name columns by number, from 0)"
     columns = Columns.resolve(options, header, header, name, "" if numbered else hint)
+    if len(header) == 1 and columns.text != options.text_column and re.search(r"\s", header[0].strip()):
+        raise ColumnError(
+            f"{name} has one column, and its first line {header[0][:60]!r} may be its name or a text: pass "
+            "--text-column 0 if it is a text, or --text-column with the name."
+        )
     _refuse_ambiguous(columns.names, header, name)
     for number, fields in [first] if numbered else []:
         yield columns.record(dict(zip(header, fields, strict=True)), place(name, number))

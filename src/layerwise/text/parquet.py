@@ -44,6 +44,25 @@ def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]
         ) from error
 
 
+def parquet_types(stream: Stream) -> dict[str, Any]:
+    """Arrow types of the columns, as the file declares them.
+
+    Raises:
+        SourceError: the file is not Parquet or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(stream.raw.raw)
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(
+            f"{stream.name} cannot be read as Parquet ({error}): "
+            "check that the file is whole; write it again if not."
+        ) from error
+    return {field.name: field.type for field in schema}
+
+
 def _rows(batch: Any, name: str, before: int) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()

@@ -17,6 +17,7 @@ from layerwise.text.columns import SourceOptions
 from layerwise.text.fingerprints import fingerprint_of
 from layerwise.text.formats import GIVE_WORDS, READERS, format_of
 from layerwise.text.locations import Location, locate
+from layerwise.text.parquet import parquet_types
 from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
 
@@ -52,6 +53,21 @@ class Sources:
         if self.options.words_column is not None:
             return True
         return all(not file.is_stdin and format_of(file.address)[0] in GIVE_WORDS for file in self.files)
+
+    def kept_types(self) -> dict[str, Any]:
+        """Arrow types of the columns to keep, where the source declares them: if it is all Parquet.
+
+        Raises:
+            SourceError: the first file cannot be read.
+        """
+        if not self.options.keep or any(
+            file.is_stdin or format_of(file.address)[0] != ".parquet" for file in self.files
+        ):
+            return {}
+        stream, _ = self.files[0].stream()
+        with stream:
+            declared = parquet_types(stream)
+        return {name: declared[name] for name in self.options.keep if name in declared}
 
     @property
     def bytes_read(self) -> int:
