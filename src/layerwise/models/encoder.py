@@ -199,7 +199,11 @@ class Encoder:
         attentions: bool = False,
         **options: Any,
     ) -> Iterator[HiddenStates]:
-        """As `encode`, for any iterator of texts: constant memory, input order."""
+        """As `encode`, for any iterator of texts: constant memory, input order.
+
+        Texts are read ahead, by up to a chunk of some thousand tokens, and in another thread: an iterator
+        that is bound to its thread, such as a cursor of sqlite3, is to be read into a list first.
+        """
         given = None if words is None or isinstance(words, str) else words
         choice = "given" if given is not None else str(words or "tokenizer")
         request = self.request(layers, unit, words=choice, **options)
