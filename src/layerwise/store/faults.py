@@ -8,8 +8,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from layerwise.errors import LayerwiseError, StoreCorruptError, StoreError, StoreFullError
+
+T = TypeVar("T")
 
 _RUST_SOURCE = re.compile(r",? ?/\S+\.rs:\d+:\d+")
 _FULL = ("No space left", "os error 28", "Disk quota exceeded", "os error 122")
@@ -65,6 +68,16 @@ def reading(path: Path, what: str = "the store") -> Iterator[None]:
             f"{path}: {what} cannot be read ({first_line(error)}): the store is damaged; "
             "extract again with --overwrite, or restore it from a copy."
         ) from error
+
+
+def read_through(items: Iterator[T], path: Path) -> Iterator[T]:
+    """The same items, each read under `reading`."""
+    while True:
+        with reading(path):
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
 
 
 def _errno(error: BaseException) -> int:

@@ -72,6 +72,8 @@ class LayerColumn:
             row = range(len(self))[int(rows)]
             vector: Vectors = self._take([row])[(0, *rest)]
             return vector
+        if rows is Ellipsis:
+            rows = slice(None)
         array = self._slice(rows) if isinstance(rows, slice) else self._take(self._numbers(rows))
         return array[(slice(None), *rest)] if rest else array
 
@@ -97,8 +99,6 @@ class LayerColumn:
         return self._take(wanted)
 
     def _numbers(self, rows: Any) -> list[int]:
-        if rows is Ellipsis:
-            return list(range(len(self)))
         numbers = np.asarray(rows)
         if numbers.dtype == bool:
             if numbers.shape != self.shape[:1]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from layerwise.errors import NotAStoreError, UsageError
 from layerwise.reports import Totals
 from layerwise.store.commits import Commit, data_files, join_ledgers, read_commits
-from layerwise.store.faults import reading
+from layerwise.store.faults import read_through, reading
 from layerwise.store.folder import Kind, kind_of
 from layerwise.store.kept import kept_names
 from layerwise.store.layer_column import LayerColumn, Vectors, to_numpy
@@ -307,12 +307,7 @@ class Store:
                 offset=None if rows is None else first,
                 limit=None if rows is None else after - first,
             )
-        while True:
-            with reading(self.path):
-                batch = next(found, None)
-            if batch is None:
-                return
-            yield batch
+        yield from read_through(found, self.path)
 
     def _batch_rows(self, names: Sequence[str]) -> int:
         row = sum(_bytes_of(self.dataset.schema.field(name).type) for name in names)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from layerwise.errors import StoreCorruptError
 from layerwise.store.commits import Commit, DataFile, checksum, file_checksum
-from layerwise.store.faults import first_line, reading
+from layerwise.store.faults import first_line, read_through, reading
 from layerwise.store.layer_column import to_numpy
 from layerwise.store.reader import READ_AHEAD, Store
 
@@ -118,12 +118,7 @@ def _read(
                 found = fragments[file.name].to_batches(
                     columns=[column], batch_size=_ROWS, batch_readahead=READ_AHEAD
                 )
-            while True:
-                with reading(store.path):
-                    batch = next(found, None)
-                if batch is None:
-                    break
-                yield batch.column(0)
+            yield from (batch.column(0) for batch in read_through(found, store.path))
     except StoreCorruptError as error:
         cause = error.__cause__ or error
         raise _corrupt(store, commit, f"column {column} cannot be read ({first_line(cause)})") from cause
