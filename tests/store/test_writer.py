@@ -404,6 +404,17 @@ def test_a_limit_is_recorded_until_there_is_none(tmp_path: Path) -> None:
         assert open_store(tmp_path / "o").metadata.get("limit") == limit
 
 
+def test_a_first_chunk_that_is_refused_costs_nothing(tmp_path: Path) -> None:
+    before = make(tmp_path / "o", chunks(5)).to_table()
+    broken = chunk(0, [1])
+    broken.vectors["layer_01"][0] = np.nan
+    for path in (tmp_path / "o", tmp_path / "new"):
+        with writer(path, overwrite=True) as out, pytest.raises(NumericError):
+            out.append(broken)
+    assert open_store(tmp_path / "o").to_table().equals(before)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_store_without_texts_blocks_nobody(tmp_path: Path) -> None:
     with writer(tmp_path / "o") as out:
         out.append(chunks(5)[0])

@@ -178,10 +178,14 @@ class StoreWriter:
         """
         waiting = sum(len(chunk.ledger) for chunk, _ in self._waiting)
         assert chunk.first_text == self.committed_texts + waiting, "texts come in order"
-        dataset = self._dataset  # an empty one is falsy
-        if dataset is None:
-            dataset = self._create(kept_types(chunk, self._shape.unit, self._declared))
-        self._waiting.append((chunk, to_table(chunk, dataset.schema, self._shape.unit)))
+        if self._dataset is not None:  # an empty one is falsy
+            table = to_table(chunk, self._dataset.schema, self._shape.unit)
+        else:  # a first chunk that is refused makes no store, and costs none that is to be overwritten
+            kept = kept_types(chunk, self._shape.unit, self._declared)
+            schema = self._shape.schema(kept, self._document())
+            table = to_table(chunk, schema, self._shape.unit)
+            self._create(schema)
+        self._waiting.append((chunk, table))
         if sum(table.nbytes for _, table in self._waiting) >= self._commit_bytes:
             self.commit()
 
@@ -215,7 +219,9 @@ class StoreWriter:
         A store that is complete already, and got nothing new, is not touched.
         """
         self.commit()
-        dataset = self._create({}) if self._dataset is None else self._dataset
+        dataset = self._dataset
+        if dataset is None:
+            dataset = self._create(self._shape.schema({}, self._document()))
         stored = decode_document(dataset.schema, self.path)
         counts = self.counts
         document = {
@@ -248,8 +254,7 @@ class StoreWriter:
     def _document(self) -> dict[str, Any]:
         return {**self._run, "format_version": FORMAT_VERSION, "complete": False}
 
-    def _create(self, kept: Mapping[str, pa.DataType]) -> lance.LanceDataset:
-        schema = self._shape.schema(kept, self._document())
+    def _create(self, schema: pa.Schema) -> lance.LanceDataset:
         with writing(self.path):
             if self._overwrite:  # not before: a source that cannot be read must not cost the store there
                 clear(self.path)
