@@ -43,7 +43,9 @@ def kept_types(
     """
     for name in chunk.kept:
         if name in OWN_COLUMNS or name.startswith("layer_"):
-            way = "pass --id-column id" if name == "id" else "rename it"
+            way = (
+                "pass --id-column id if it identifies texts, else rename it" if name == "id" else "rename it"
+            )
             raise SourceError(f"the column {name!r} cannot be kept, it is a name of the store's own: {way}.")
     stated = {name: _stored(kind, unit) for name, kind in (declared or {}).items()}
     return {name: stated.get(name) or _type_of(_values(chunk.kept[name], unit)) for name in chunk.kept}
