@@ -19,7 +19,7 @@ from layerwise.models.allocator import give_back_freed_memory
 from layerwise.models.encoder import Encoder
 from layerwise.models.pipeline import EncodedChunk
 from layerwise.models.request import Request
-from layerwise.reports import ExtractSummary, Progress
+from layerwise.reports.runs import ExtractSummary, Progress
 from layerwise.store.reader import open_store
 from layerwise.store.writer import StoreWriter
 from layerwise.text.sources import SourceOptions, Sources

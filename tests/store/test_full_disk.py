@@ -13,7 +13,7 @@ from layerwise.errors import StoreFullError
 from layerwise.store.export import export
 from layerwise.store.reader import open_store
 from layerwise.store.verify import check
-from layerwise.survey import summarise
+from layerwise.study.summary import summarise
 from tests.store.making import chunk, chunks, length, make, writer
 
 COLUMNS = {"layer_00": 256, "layer_01": 256}

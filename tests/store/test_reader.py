@@ -160,7 +160,7 @@ def test_open_says_what_is_wrong(tmp_path: Path) -> None:
 
 def test_opening_loads_no_torch() -> None:
     code = (
-        "import sys, layerwise.store.reader, layerwise.store.writer, layerwise.store.export, layerwise.survey;"
+        "import sys, layerwise.store.reader, layerwise.store.writer, layerwise.store.export, layerwise.study.summary;"
         "assert not {'torch', 'transformers', 'h5py', 'zarr'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,7 +10,7 @@ import typer
 from layerwise.cli import options
 
 if TYPE_CHECKING:
-    from layerwise.reports import ExtractSummary
+    from layerwise.reports.runs import ExtractSummary
 
 
 def command(

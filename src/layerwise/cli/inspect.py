@@ -13,7 +13,7 @@ from layerwise.cli.console import console, counted, without_nan
 
 if TYPE_CHECKING:
     from layerwise.store.verify import CheckReport
-    from layerwise.survey import StoreSummary
+    from layerwise.study.summary import StoreSummary
 
 
 def command(
@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Show what is in a store: model, layers, rows, sizes, and the geometry of each layer."""
     from layerwise.store.reader import open_store
-    from layerwise.survey import summarise
+    from layerwise.study.summary import summarise
 
     opened = open_store(store)
     report = None

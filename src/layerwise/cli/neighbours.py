@@ -12,7 +12,7 @@ from layerwise.cli import options
 from layerwise.cli.console import console
 
 if TYPE_CHECKING:
-    from layerwise.survey import Neighbour
+    from layerwise.study.neighbours import Neighbour
 
 
 def command(
@@ -40,7 +40,7 @@ def command(
     """Show the units nearest to a word by cosine."""
     from layerwise.errors import UsageError
     from layerwise.store.reader import open_store
-    from layerwise.survey import neighbours
+    from layerwise.study.neighbours import neighbours
 
     *paths, word = stores
     if not paths:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layerwise.reports import Progress
+    from layerwise.reports.runs import Progress
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from layerwise.errors import NotAStoreError, UsageError
-from layerwise.reports import Totals
+from layerwise.reports.runs import Totals
 from layerwise.store.commits import Commit, data_files, join_ledgers, read_commits
 from layerwise.store.faults import read_through, reading
 from layerwise.store.folder import Kind, kind_of

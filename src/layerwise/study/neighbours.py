@@ -1,4 +1,4 @@
-"""What is in a store: a summary of its layers, and the neighbours of a word."""
+"""The neighbours of a word, in one store or several."""
 
 from __future__ import annotations
 
@@ -12,59 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from layerwise.analysis.geometry import LayerGeometry, layer_geometry
 from layerwise.analysis.neighbours import best, cosines
 from layerwise.errors import UsageError
-from layerwise.reports import Totals
-from layerwise.store.faults import reading
 from layerwise.store.layer_column import LayerColumn
 from layerwise.store.reader import Store
 
 AROUND = 5
 """Units shown on each side of a neighbour."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSummary(Totals):
-    """What `layerwise inspect` shows.
-
-    Attributes:
-        complete: whether the run that wrote it came to its end.
-        bytes_per_layer: size of one layer's vectors, uncompressed.
-        bytes_on_disk: column to what it takes in the data files.
-        geometry: store column to what its vectors look like.
-        metadata: the store's document.
-    """
-
-    complete: bool
-    bytes_per_layer: int
-    bytes_on_disk: dict[str, int]
-    geometry: dict[str, LayerGeometry]
-    metadata: dict[str, Any]
-
-
-def summarise(store: Store) -> StoreSummary:
-    """Summarise a store in one pass a layer, in bounded memory."""
-    layer = store.dataset.schema.field(store.columns[0]).type
-    return StoreSummary(
-        **store.totals().to_dict(),
-        complete=bool(store.metadata.get("complete")),
-        bytes_per_layer=store.num_rows * layer.list_size * (layer.value_type.bit_width // 8),
-        bytes_on_disk=_bytes_on_disk(store),
-        geometry={
-            column: layer_geometry(store.layer(name).batches())
-            for column, name in zip(store.columns, store.layers, strict=True)
-        },
-        metadata=store.metadata,
-    )
-
-
-def _bytes_on_disk(store: Store) -> dict[str, int]:
-    with reading(store.path):
-        found: Any = store.dataset.stats.data_stats().fields
-    sizes = {field.id: field.bytes_on_disk for field in found}
-    fields = store.dataset.lance_schema.fields()
-    return {field.name(): int(sizes.get(field.id(), 0)) for field in fields}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import pytest
 
 from layerwise.errors import LayerSelectionError, UsageError
 from layerwise.store.reader import Store, open_store
-from layerwise.survey import neighbours, summarise
+from layerwise.study.neighbours import neighbours
+from layerwise.study.summary import summarise
 from layerwise.types import Chunk
 from tests.store.making import RUN, chunk, make, writer
 

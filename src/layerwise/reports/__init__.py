@@ -1,0 +1,1 @@
+"""What results are handed over in: of runs, of stores, of probes."""
