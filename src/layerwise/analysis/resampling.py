@@ -1,0 +1,60 @@
+"""Bootstrap over groups: how sure a score is, and a difference of two scores.
+
+Words of one text are no independent observations, so whole groups are drawn (cluster bootstrap, Efron &
+Tibshirani 1993, chapter 8). Scores are computed from sums a group, for many resamples at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+
+ROUNDS = 1_000
+
+Counts = UInt8[ndarray, "rounds groups"]
+Metric = Callable[[Float[ndarray, "rounds groups"]], Float[ndarray, " rounds"]]
+"""How often each group was drawn, to the score of that resample."""
+
+
+def resamples(groups: int, seed: int, rounds: int = ROUNDS) -> Counts:
+    """How often each group is drawn in each round: `groups` draws with replacement."""
+    random = np.random.default_rng(seed)
+    counts = np.empty((rounds, groups), np.uint8)
+    for one in counts:
+        one[:] = np.minimum(np.bincount(random.integers(0, groups, groups), minlength=groups), 255)
+    return counts
+
+
+def in_blocks(metric: Metric, counts: Counts, block: int = 50) -> Float[ndarray, " rounds"]:
+    """A metric of every round, some rounds at a time."""
+    parts = [
+        metric(counts[first : first + block].astype(np.float32)) for first in range(0, len(counts), block)
+    ]
+    return np.concatenate(parts)
+
+
+def interval(scores: Float[ndarray, " rounds"]) -> tuple[float, float]:
+    """95 % percentile interval; NaN if some resample has no score."""
+    low, high = np.quantile(scores, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def two_sided(differences: Float[ndarray, " rounds"]) -> float:
+    """p-value of "no difference": twice the share of resamples on the other side of 0, at least 1 / (rounds + 1).
+
+    Differences of 0 count as on either side, so two features that answer alike have p = 1.
+    """
+    rounds = len(differences)
+    below, above = np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0)
+    return float(min(1.0, 2 * (min(below, above) + 1) / (rounds + 1)))
+
+
+def number_groups(keys: Int[ndarray, " rows"]) -> Int[ndarray, " rows"]:
+    """Groups as 0, 1, 2 … in order of their first row, whatever the keys are."""
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.empty(len(first), np.int64)
+    order[np.argsort(first)] = np.arange(len(first))
+    return order[inverse]
