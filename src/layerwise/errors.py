@@ -17,6 +17,7 @@
     │   ├── StoreMismatchError          ... because it belongs to another run
     │   ├── StoreCorruptError           ... because its bytes are not those written
     │   └── StoreFullError              ... because the disk is full
+    ├── LabelError                      labels cannot be probed: too few, missing, or all the same
     ├── MissingExtraError               an optional library is not installed (also an ImportError)
     ├── InterruptedRunError             Ctrl-C: what is committed stays
     └── UsageError                      exit 2: the call was wrong (also a ValueError)
@@ -100,6 +101,10 @@ class MissingExtraError(LayerwiseError, ImportError):
 
 class InterruptedRunError(LayerwiseError):
     """The user stopped the run; the message says what is committed and how to go on."""
+
+
+class LabelError(LayerwiseError):
+    """Labels cannot be probed: too few, missing, or all the same; or no part to test on is left."""
 
 
 class UsageError(LayerwiseError, ValueError):

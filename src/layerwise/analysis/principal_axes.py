@@ -7,6 +7,7 @@ diagonal, so L-BFGS needs some tens of steps where it needs hundreds on raw feat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,8 @@ CONSTANT = 1e-3
 NEGLIGIBLE = 1e-7
 """Axes with less than this share of the largest variance are left out: in float32 they are noise."""
 
+BLOCK_ROWS = 16_384
+
 
 @dataclass(frozen=True, slots=True)
 class PrincipalAxes:
@@ -29,39 +32,53 @@ class PrincipalAxes:
         scale: (size,) what each dimension is multiplied by: 1 / deviation, 0 for constant ones.
         axes: (size, rank) orthonormal columns, by falling variance.
         variance: (rank,) of the standardised rows along each axis.
+        total: variance of the rows along all axes, also those left out.
     """
 
     mean: Float[Tensor, " size"]
     scale: Float[Tensor, " size"]
     axes: Float[Tensor, "size rank"]
     variance: Float[Tensor, " rank"]
+    total: float
 
     @classmethod
-    def fit(cls, rows: Float[Tensor, "rows size"]) -> PrincipalAxes:
-        """Fit on training rows: every axis that they span, from the smaller of covariance and Gram matrix."""
-        mean = rows.mean(0, dtype=torch.float64).float()
-        deviation = (rows - mean).square_().mean(0, dtype=torch.float64).sqrt().float()
-        constant = deviation <= CONSTANT * deviation.median()
-        scale = torch.where(constant, 0.0, 1.0 / deviation.masked_fill(constant, 1.0))
-        count, size = rows.shape
-        standard = (rows - mean).mul_(scale)
-        if count < size:
-            variance, left = torch.linalg.eigh(standard @ standard.T / count)
-            axes = standard.T @ left
-        else:
-            variance, axes = torch.linalg.eigh(standard.T @ standard / count)
-        kept = (variance > NEGLIGIBLE * variance[-1]).nonzero().flatten().flip(0)
-        axes = axes[:, kept]
-        return cls(mean, scale, axes / axes.norm(dim=0), variance[kept])
+    def fit(
+        cls, rows: Float[Tensor, "rows size"], rank: int | None = None, *, standardise: bool = True
+    ) -> PrincipalAxes:
+        """Fit on training rows: every axis that they span, or the first `rank` of them.
 
-    @property
-    def rank(self) -> int:
-        """Number of axes."""
-        return self.axes.shape[1]
+        The axes come from the smaller of covariance and Gram matrix. Without `standardise`, rows are only
+        centred: for what is on principal axes already.
+        """
+        mean = rows.mean(0, dtype=torch.float64).float()
+        square = torch.zeros_like(mean, dtype=torch.float64)
+        for block in _blocks(rows):
+            square += (block - mean).square_().sum(0, dtype=torch.float64)
+        deviation = (square / len(rows)).sqrt().float()
+        scale = _scale(deviation) if standardise else torch.ones_like(deviation)
+        count, size = rows.shape
+        if count < size:
+            standard = (rows - mean).mul_(scale)
+            variance, left = torch.linalg.eigh(standard @ standard.T / count)
+            kept = _kept(variance, rank)
+            axes = standard.T @ left[:, kept]
+        else:
+            covariance = torch.zeros(size, size)
+            for block in _blocks(rows):
+                standard = (block - mean).mul_(scale)
+                covariance.addmm_(standard.T, standard, alpha=1 / count)
+            variance, axes = torch.linalg.eigh(covariance)
+            kept = _kept(variance, rank)
+            axes = axes[:, kept]
+        return cls(
+            mean, scale, axes / axes.norm(dim=0), variance[kept], float((deviation * scale).square().sum())
+        )
 
     def apply(self, rows: Float[Tensor, "rows size"]) -> Float[Tensor, "rows rank"]:
         """Rows on the axes."""
-        turned: Tensor = (rows - self.mean).mul_(self.scale) @ self.axes
+        turned = rows.new_empty(len(rows), self.axes.shape[1])
+        for source, target in zip(_blocks(rows), _blocks(turned), strict=True):
+            torch.mm((source - self.mean).mul_(self.scale), self.axes, out=target)
         return turned
 
     def unfold(
@@ -70,3 +87,18 @@ class PrincipalAxes:
         """The same linear map for vectors as they come: (weight, bias)."""
         raw = weight @ self.axes.T * self.scale
         return raw, bias - raw @ self.mean
+
+
+def _scale(deviation: Tensor) -> Tensor:
+    constant = deviation <= CONSTANT * deviation.median()
+    return torch.where(constant, 0.0, 1.0 / deviation.masked_fill(constant, 1.0))
+
+
+def _kept(variance: Tensor, rank: int | None) -> Tensor:
+    kept = (variance > NEGLIGIBLE * variance[-1]).nonzero().flatten().flip(0)
+    return kept[:rank]
+
+
+def _blocks(rows: Tensor) -> Iterator[Tensor]:
+    for first in range(0, len(rows), BLOCK_ROWS):
+        yield rows[first : first + BLOCK_ROWS]

@@ -57,4 +57,5 @@ def number_groups(keys: Int[ndarray, " rows"]) -> Int[ndarray, " rows"]:
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     order = np.empty(len(first), np.int64)
     order[np.argsort(first)] = np.arange(len(first))
-    return order[inverse]
+    numbers: ndarray = order[inverse]
+    return numbers

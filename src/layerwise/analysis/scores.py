@@ -29,7 +29,12 @@ def accuracy(
     """Share of right answers."""
     right = np.bincount(groups, labels == predictions).astype(np.float32)
     total = np.bincount(groups).astype(np.float32)
-    return lambda counts: (counts @ right) / np.maximum(counts @ total, 1)
+
+    def score(counts: ndarray) -> ndarray:
+        share: ndarray = (counts @ right) / np.maximum(counts @ total, 1)
+        return share
+
+    return score
 
 
 def macro_f1(
@@ -55,7 +60,8 @@ def _per_group(
     groups: ndarray, classes: ndarray, number: int, width: int
 ) -> Float[ndarray, "groups classes"]:
     flat = np.bincount(groups * width + classes, minlength=number * width)
-    return flat.reshape(number, width).astype(np.float32)
+    table: ndarray = flat.reshape(number, width).astype(np.float32)
+    return table
 
 
 def r_squared(
@@ -69,7 +75,8 @@ def r_squared(
     def score(counts: ndarray) -> ndarray:
         count, total, square, residual = (counts.astype(np.float64) @ table).T
         spread = square - total**2 / np.maximum(count, 1)
-        return 1 - np.divide(residual, spread, out=np.full_like(spread, np.nan), where=spread > 0)
+        scored: ndarray = 1 - np.divide(residual, spread, out=np.full_like(spread, np.nan), where=spread > 0)
+        return scored
 
     return score
 
@@ -119,4 +126,5 @@ def _correlation(first: ndarray, second: ndarray, weights: ndarray) -> Float[nda
     b = second - (weights * second).sum(1, keepdims=True) / total
     both = (weights * a * b).sum(1)
     spread = np.sqrt((weights * a * a).sum(1) * (weights * b * b).sum(1))
-    return np.divide(both, spread, out=np.full_like(both, np.nan), where=spread > 1e-12)
+    found: ndarray = np.divide(both, spread, out=np.full_like(both, np.nan), where=spread > 1e-12)
+    return found

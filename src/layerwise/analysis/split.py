@@ -38,4 +38,5 @@ def draw_parts(
     parts = np.concatenate([random.permutation(pattern) for _ in range(0, count, len(pattern))])[:count]
     of_group = np.empty(count, np.int64)
     of_group[order] = parts
-    return of_group[groups]
+    of_row: ndarray = of_group[groups]
+    return of_row

@@ -23,11 +23,6 @@ def console() -> Console:
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 layer`, `1,200 layers`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def without_nan(value: object) -> object:
     """NaN has no place in JSON: null instead."""
     if isinstance(value, float) and value != value:

@@ -115,8 +115,8 @@ def command(
 
 def _line(summary: ExtractSummary) -> str:
     """The run in one line, the ledger of length included."""
-    from layerwise.cli.console import counted
     from layerwise.cli.progress import size
+    from layerwise.reports.wording import counted
 
     lengths = f"{summary.windowed_texts:,} in several windows, " + (
         f"{summary.truncated_texts:,} cut ({counted(summary.truncated_tokens, 'token')} lost)"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console, counted, without_nan
+from layerwise.cli.console import console, without_nan
+from layerwise.reports.wording import counted
 
 if TYPE_CHECKING:
     from layerwise.store.verify import CheckReport

@@ -25,6 +25,19 @@ def live_progress() -> Iterator[Callable[[Progress], None]]:
         yield lambda progress: live.update(Text(describe(progress), no_wrap=True, overflow="ellipsis"))
 
 
+@contextmanager
+def live_status(doing: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that says what is being done; where stderr is no terminal, nothing is drawn."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda step: None
+        return
+    with console.status(doing) as status:
+        yield lambda step: status.update(f"{doing}: {step}")
+
+
 def describe(progress: Progress) -> str:
     """One line, as `1,204 texts · 15,310 tokens/s · 42 % · 1:10 left · 7 layers · 38.2 MB`."""
     speed = progress.tokens / progress.seconds if progress.seconds else 0.0

@@ -16,9 +16,7 @@ from layerwise.analysis.neighbours import best, cosines
 from layerwise.errors import UsageError
 from layerwise.store.layer_column import LayerColumn
 from layerwise.store.reader import Store
-
-AROUND = 5
-"""Units shown on each side of a neighbour."""
+from layerwise.study.context import in_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +152,8 @@ def _neighbour(stores: Sequence[Store], row: int, cosine: float, count: int) -> 
         row -= len(stores[number])
         number += 1
     store = stores[number]
-    around = range(max(0, row - AROUND), min(len(store), row + AROUND + 1))
-    table = store.take(around, ["text_id", "unit_id", "unit", "start", "end"])
-    rows = table.to_pylist()
-    own = rows[row - around.start]
-    context, reached = "", 0
-    for other in rows:
-        if other["text_id"] == own["text_id"]:
-            context += (" " if context and other["start"] != reached else "") + other["unit"]
-            reached = other["end"]
-    return Neighbour(own["unit"], cosine, count, str(store.path), own["text_id"], own["unit_id"], context)
+    unit = in_context(store, row)
+    return Neighbour(unit.surface, cosine, count, str(store.path), unit.text_id, unit.unit_id, unit.context)
 
 
 def _fold(surface: str) -> str:

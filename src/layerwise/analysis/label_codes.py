@@ -1,0 +1,80 @@
+"""Labels as they come (strings, numbers, truth values) as numbers or as codes of classes."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from numpy import ndarray
+
+from layerwise.errors import LabelError
+
+MANY = 20
+"""More different whole numbers than this are a quantity, not names of classes."""
+
+
+def is_quantity(labels: Shaped[ndarray, " rows"]) -> bool:
+    """Whether labels are numbers of which some are not whole, or more than twenty differ.
+
+    `0`, `1.0` or `"3"` of few kinds are names of classes; what is read from a table are strings.
+    """
+    different = set(labels.tolist())
+    try:
+        numbers = {float(one) for one in different if not isinstance(one, bool)}
+    except (TypeError, ValueError):
+        return False
+    if len(numbers) < len({one for one in different if not isinstance(one, str)}) or not numbers:
+        return False
+    return any(number % 1 for number in numbers) or len(numbers) > MANY
+
+
+def as_numbers(labels: Shaped[ndarray, " rows"], name: str) -> Float[ndarray, " rows"]:
+    """float32 values.
+
+    Raises:
+        LabelError: one is no finite number, or all are the same.
+    """
+    try:
+        numbers = np.array([float(one) for one in labels], np.float32)
+    except (TypeError, ValueError):
+        odd = next(one for one in labels if not _is_number(one))
+        raise LabelError(
+            f"the column {name!r} has {odd!r} in it, which is no number: pass --task classification, or correct it."
+        ) from None
+    if not np.isfinite(numbers).all():
+        raise LabelError(f"the column {name!r} has infinite numbers in it: correct them.")
+    if (numbers == numbers[0]).all():
+        raise LabelError(
+            f"the column {name!r} is constant ({labels[0]} in every row): there is nothing to predict."
+        )
+    return numbers
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def as_classes(labels: Shaped[ndarray, " rows"], name: str) -> tuple[Int[ndarray, " rows"], tuple[str, ...]]:
+    """Codes 0, 1, 2 …, and the names of the classes in natural order (`2` before `10`).
+
+    Raises:
+        LabelError: there is one class only.
+    """
+    names = [str(label) for label in labels]
+    classes = sorted(set(names), key=_natural)
+    if len(classes) == 1:
+        raise LabelError(
+            f"the column {name!r} is constant ({classes[0]!r} in every row): there is nothing to tell apart."
+        )
+    code = {one: number for number, one in enumerate(classes)}
+    return np.array([code[one] for one in names], np.int64), tuple(classes)
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]

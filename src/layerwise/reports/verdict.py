@@ -1,0 +1,93 @@
+"""What a probe says, in sentences: which layer to take and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from layerwise.reports.probing import Difference, Feature, ProbeReport, Score
+
+METRIC_NAMES: Mapping[str, str] = {
+    "macro_f1": "macro-F1",
+    "accuracy": "accuracy",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "r2": "R²",
+}
+
+PUT_TOGETHER: Mapping[Feature, str] = {"mean": "mean", "concat": "concatenation", "scalar": "scalar mix"}
+
+
+def name_of(feature: Feature) -> str:
+    """`layer 7`, `the final layer`, `scalar mix`."""
+    if isinstance(feature, int):
+        return f"layer {feature}"
+    return PUT_TOGETHER.get(feature, f"layer {feature!r}")
+
+
+def points(value: float) -> str:
+    """A score in points of 100, NaN as a dash."""
+    return "–" if value != value else f"{100 * value:.1f}"
+
+
+def spread(score: Score) -> str:
+    """`83.1 (81.0 to 85.2)`."""
+    known = score.low == score.low
+    return points(score.value) + (f" ({points(score.low)} to {points(score.high)})" if known else "")
+
+
+def verdict(report: ProbeReport) -> tuple[str, ...]:
+    """Which layer to take, against the last one, and the cheapest that is as good; a sentence each."""
+    metric = METRIC_NAMES[report.metrics[0]]
+    best = report.row(report.best).scores[report.metrics[0]]
+    chosen = "on the test pairs" if len(report.parts) == 1 else "on the development part"
+    said = [f"{name_of(report.best).capitalize()} is best {chosen}: {metric} {spread(best)}."]
+    if report.best_against_last is not None:
+        said.append(_against(report.best_against_last, metric))
+    elif report.best == report.last and len(report.table) > 1:
+        said.append("That is the last layer.")
+    if report.best_against_enough is not None:
+        said.append(
+            f"{name_of(report.enough).capitalize()} cannot be told from it on this test part "
+            f"({_difference(report.best_against_enough)}){_cheaper(report)}."
+        )
+    return tuple(said)
+
+
+def _against(difference: Difference, metric: str) -> str:
+    sure = difference.low > 0 or difference.high < 0
+    way = "ahead of" if difference.value >= 0 else "behind"
+    end = "" if sure else ", which may be chance"
+    return (
+        f"It is {points(abs(difference.value))} points of {metric} {way} the last ({name_of(difference.second)}; "
+        f"{_difference(difference)}){end}."
+    )
+
+
+def _difference(difference: Difference) -> str:
+    return (
+        f"difference {points(difference.value)}, 95 % {points(difference.low)} to {points(difference.high)}, "
+        f"p = {difference.p:.3f}"
+    )
+
+
+def _cheaper(report: ProbeReport) -> str:
+    blocks = report.metadata.get("num_hidden_layers")
+    if not isinstance(report.enough, int) or not isinstance(report.best, int) or not blocks:
+        return ""
+    return f" and needs {report.enough} of {blocks} blocks, not {report.best}"
+
+
+def rows_of(report: ProbeReport) -> list[dict[str, Any]]:
+    """The table as flat rows, for CSV and data frames: a row a feature, and the majority baseline."""
+    rows = []
+    for row in report.table:
+        flat: dict[str, Any] = {"feature": row.feature}
+        for name, score in row.scores.items():
+            flat |= {name: score.value, f"{name}_low": score.low, f"{name}_high": score.high}
+        others = ("development", "l2", "control", "selectivity", "code_length", "compression")
+        rows.append(flat | {name: getattr(row, name) for name in others})
+    if report.majority:
+        empty = dict.fromkeys(rows[0])
+        rows.append(empty | {"feature": "majority", **report.majority})
+    return rows

@@ -1,0 +1,239 @@
+"""The labels of a store: one a row, or one a pair of rows, with the groups that must not be torn apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int, Shaped
+from numpy import ndarray
+
+from layerwise.analysis.label_codes import as_classes, as_numbers, is_quantity
+from layerwise.analysis.resampling import number_groups
+from layerwise.errors import LabelError, UsageError, choose
+from layerwise.reports.wording import counted
+from layerwise.store.layer_column import to_numpy
+from layerwise.store.reader import Store
+
+TASKS = ("auto", "classification", "regression")
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Rows of a store that have a label and a vector.
+
+    Attributes:
+        rows: (rows,) number of each row in the store; of pairs the first text's.
+        partners: (rows,) number of the row of the second text; None without pairs.
+        labels: (rows,) codes of classes as int64, or numbers as float32.
+        classes: their names, in order of the codes; empty in regression.
+        groups: (rows,) 0, 1, 2 …; rows of one group stay together.
+        types: (rows,) word type of each row, 0, 1, 2 …; None where rows are texts.
+        notes: what was left out, a sentence each.
+    """
+
+    rows: Int[ndarray, " rows"]
+    partners: Int[ndarray, " rows"] | None
+    labels: Shaped[ndarray, " rows"]
+    classes: tuple[str, ...]
+    groups: Int[ndarray, " rows"]
+    types: Int[ndarray, " rows"] | None
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def only(self, kept: ndarray, note: str = "") -> Labelled:
+        """Some of the rows, by mask or number."""
+        partners, types = self.partners, self.types
+        return replace(
+            self,
+            rows=self.rows[kept],
+            partners=None if partners is None else partners[kept],
+            labels=self.labels[kept],
+            groups=self.groups[kept],
+            types=None if types is None else types[kept],
+            notes=(*self.notes, note) if note else self.notes,
+        )
+
+
+def read_labels(
+    store: Store,
+    label: str,
+    *,
+    task: str = "auto",
+    group: str | None = None,
+    pair: bool = False,
+    min_count: int | None = None,
+    skip_missing: bool = False,
+) -> Labelled:
+    """Read and check the labels of a store.
+
+    Args:
+        label: a kept column.
+        task: `"classification"`, `"regression"` or `"auto"`: numbers are a quantity if some are not whole or
+            more than twenty differ.
+        group: a kept column whose equal values stay together; by default the text, and all its copies.
+        pair: whether the two texts of a pair are one row.
+        min_count: leave out rows of classes with fewer; by default a class with one row is an error.
+        skip_missing: leave out rows without a label.
+
+    Raises:
+        UsageError: a column that is not there, or a store of another kind.
+        LabelError: labels that are missing, constant, or of one example.
+    """
+    choose("task", task, TASKS)
+    for column in filter(None, (label, group)):
+        _require_column(store, column)
+    first, second = _pairs(store) if pair else (np.arange(len(store)), None)
+    table = store.to_table(
+        [
+            "text_id",
+            "unit",
+            label,
+            *(["word_id"] if store.unit == "token" else []),
+            *([group] if group else []),
+        ]
+    ).take(pa.array(first))
+    found = Labelled(
+        rows=first,
+        partners=second,
+        labels=np.array(_values(table[label], label), dtype=object),
+        classes=(),
+        groups=_groups(store, table, group, first, second),
+        types=None if store.unit == "text" else _codes(table["unit"]),
+        notes=(),
+    )
+    found = _without_vectorless(store, found)
+    if store.unit == "token":
+        outside = np.isin(found.rows, first[table["word_id"].is_null().to_numpy()])
+        if outside.any():
+            found = found.only(
+                ~outside, f"{counted(int(outside.sum()), 'token')} that belong to no word left out."
+            )
+    found = _without_missing(found, label, skip_missing)
+    return _encode(found, label, task, min_count)
+
+
+def _require_column(store: Store, column: str) -> None:
+    if column not in store.kept_columns:
+        kept = ", ".join(store.kept_columns)
+        there = f"it has {kept}; name one of these, or" if kept else "it kept none of its source:"
+        raise UsageError(
+            f"{store.path} has no column {column!r}: {there} extract again with --keep {column}."
+        )
+
+
+def _pairs(store: Store) -> tuple[ndarray, ndarray]:
+    """Rows of the first and of the second texts.
+
+    Raises:
+        UsageError: the store has no pairs of rows.
+    """
+    if store.unit != "text" or "sequence_id" not in store.dataset.schema.names:
+        raise UsageError(
+            f"{store.path} has no two rows a pair, which --pair compares: extract pairs with --unit text "
+            "--pairs separate."
+        )
+    table = store.to_table(["text_id", "sequence_id"])
+    text, member = (table[name].to_numpy() for name in ("text_id", "sequence_id"))
+    first, second = np.flatnonzero(member == 0), np.flatnonzero(member == 1)
+    both, a, b = np.intersect1d(text[first], text[second], return_indices=True)
+    if not len(both):
+        raise UsageError(f"{store.path} has no pair of texts, only single ones: leave --pair out.")
+    return first[a], second[b]
+
+
+def _values(column: pa.ChunkedArray, label: str) -> list[object]:
+    kind = column.type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        raise LabelError(
+            f"the column {label!r} holds {kind} and not one label a row: lists of labels need --unit word and the "
+            "words they were made for when the store is extracted."
+        )
+    values: list[object] = column.to_pylist()
+    return values
+
+
+def _groups(
+    store: Store, table: pa.Table, group: str | None, first: ndarray, second: ndarray | None
+) -> Int[ndarray, " rows"]:
+    if group is not None:
+        return _codes(table[group])
+    if second is None:
+        return number_groups(_text_keys(table))
+    other = _text_keys(store.to_table(["text_id", "unit"]).take(pa.array(second)))
+    return number_groups(_text_keys(table) * np.int64(31) + other)
+
+
+def _text_keys(table: pa.Table) -> Int[ndarray, " rows"]:
+    """A number a row, equal in texts that consist of the same units, so that copies stay together."""
+    coded = table["unit"].combine_chunks().dictionary_encode()
+    hashes = np.array([hash(surface) for surface in coded.dictionary.to_pylist()], np.int64)
+    surface = hashes[coded.indices.to_numpy()]
+    text = table["text_id"].to_numpy()
+    starts = (
+        np.flatnonzero(np.concatenate(([True], text[1:] != text[:-1]))) if len(text) else np.zeros(0, int)
+    )
+    length = np.diff(np.append(starts, len(text)))
+    place = np.arange(len(text)) - np.repeat(starts, length)
+    with np.errstate(over="ignore"):  # a polynomial hash, modulo 2^64
+        powers = np.cumprod(np.full(int(length.max(initial=0)) + 1, 1_000_003, np.int64))
+        whole = np.add.reduceat(surface * powers[place], starts) if len(text) else surface
+    return np.repeat(whole, length)
+
+
+def _codes(column: pa.ChunkedArray) -> Int[ndarray, " rows"]:
+    coded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    return number_groups(coded.indices.to_numpy().astype(np.int64))
+
+
+def _without_vectorless(store: Store, found: Labelled) -> Labelled:
+    if not store.num_not_embedded:
+        return found
+    valid = np.concatenate(
+        [~np.isnan(to_numpy(batch.column(0))[:, 0]) for batch in store.batches([store.columns[0]])]
+    )
+    kept = valid[found.rows]
+    if found.partners is not None:
+        kept &= valid[found.partners]
+    missing = int((~kept).sum())
+    return found.only(kept, f"{counted(missing, 'row')} without a vector left out.") if missing else found
+
+
+def _without_missing(found: Labelled, label: str, skip: bool) -> Labelled:
+    missing = np.array([value is None or value != value or value == "" for value in found.labels], bool)
+    if not missing.any():
+        return found
+    if not skip and not missing.all():
+        raise LabelError(
+            f"{missing.sum():,} of {len(found):,} rows have no label in {label!r} (the first is row "
+            f"{found.rows[missing.argmax()]}): fill them in the source, or pass --skip-missing to leave them out."
+        )
+    return found.only(~missing, f"{counted(int(missing.sum()), 'row')} without a label left out.")
+
+
+def _encode(found: Labelled, label: str, task: str, min_count: int | None) -> Labelled:
+    if not len(found):
+        raise LabelError(f"no row has both a vector and a label in {label!r}: there is nothing to probe.")
+    if is_quantity(found.labels) if task == "auto" else task == "regression":
+        return replace(found, labels=as_numbers(found.labels, label))
+    codes, classes = as_classes(found.labels, label)
+    counts = np.bincount(codes)
+    rare = counts < (min_count or 2)
+    if not rare.any():
+        return replace(found, labels=codes, classes=classes)
+    if min_count is None:
+        names = ", ".join(repr(classes[code]) for code in np.flatnonzero(rare)[:5])
+        raise LabelError(
+            f"{rare.sum()} of {len(classes)} classes in {label!r} have one example only ({names}"
+            f"{', …' if rare.sum() > 5 else ''}): correct them, or pass --min-count 2 to leave such rows out."
+        )
+    gone = rare[codes]
+    note = (
+        f"{counted(int(gone.sum()), 'row')} of {counted(int(rare.sum()), 'rare class', 'rare classes')} (fewer than "
+        f"{min_count} examples) left out."
+    )
+    found = found.only(~gone, note)
+    return _encode(found, label, "classification", None)

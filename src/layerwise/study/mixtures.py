@@ -1,0 +1,135 @@
+"""Layers put together for a probe: their mean, a learned scalar mix, their concatenation.
+
+One pass over the layers collects the mean and a sample of training rows, from which the mix is
+learned; a second pass builds mix and concatenation of all rows. No two layers are held at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from layerwise.analysis.learned_mix import learn_shares
+from layerwise.analysis.principal_axes import PrincipalAxes
+from layerwise.analysis.probe import Task
+from layerwise.reports.probing import Feature, ScalarMix
+from layerwise.store.reader import Name
+from layerwise.study.arranged import Arranged
+
+SAMPLE_VALUES = 1 << 26
+"""Numbers in the sample, all layers together (256 MB)."""
+
+CONCAT_VALUES = 96_000_000
+"""Numbers in the concatenation (384 MB); if it has more, it is reduced to principal components."""
+
+CONCAT_AXES = 2_048
+"""Most components of a reduced concatenation, and width above which it is reduced."""
+
+AXES_ROWS = 4_096
+"""Rows of the sample that principal components are found from."""
+
+
+class Mixtures:
+    """What is known of the layers so far.
+
+    Use: `see` each layer in order, then `mean`, `learn`, `build`.
+    """
+
+    def __init__(self, rows: Arranged, task: Task, layers: Sequence[Name]) -> None:
+        self._rows, self._task, self._layers = rows, task, tuple(layers)
+        self._sum: Tensor | None = None
+        self._sample: Tensor | None = None
+        self._scales: list[float] = []
+        self._shares: Float[Tensor, " layers"]
+
+    def see(self, vectors: Float[Tensor, "vectors size"]) -> None:
+        """Take a layer into the mean, and its training rows into the sample at mean square norm 1."""
+        each = 1 if self._rows.found.partners is None else 2
+        if self._sum is None or self._sample is None:
+            self._sum = torch.zeros_like(vectors)
+            fit = max(1, SAMPLE_VALUES // (each * len(self._layers) * vectors.shape[1]))
+            count = min(self._task.train, fit)
+            self._sample = torch.empty(len(self._layers), each * count, vectors.shape[1])
+        self._sum += vectors
+        own = self._sample[len(self._scales)]
+        count = len(own) // each
+        for member, part in enumerate(vectors.chunk(each)):
+            own[member * count : (member + 1) * count] = part[:count]
+        scale = float(own.square().sum(1).mean().clamp(min=1e-12).rsqrt())
+        own *= scale
+        self._scales.append(scale)
+
+    def mean(self) -> Float[Tensor, "rows width"]:
+        """Features of the layers' mean, unscaled, as `mix="mean"` makes it. The sum is given up."""
+        assert self._sum is not None
+        mean, self._sum = self._sum.div_(len(self._layers)), None
+        return self._rows.features(mean)
+
+    def learn(self, l2: float) -> ScalarMix:
+        """Learn the scalar mix on the sample."""
+        assert self._sample is not None
+        task = self._task
+        count = self._sample.shape[1] // (1 if self._rows.found.partners is None else 2)
+        labels = torch.from_numpy(task.labels[:count])
+        self._shares = learn_shares(self._sample, labels, task.classes, l2, self._rows.features)
+        unscaled = self._shares * torch.tensor(self._scales)
+        gamma = float(unscaled.sum())
+        return ScalarMix(
+            layers=self._layers,
+            shares=tuple(self._shares.tolist()),
+            weights=tuple((unscaled / gamma).clamp(min=1e-30).log().tolist()),
+            gamma=gamma,
+            rows=count,
+        )
+
+    def build(self) -> tuple[Tensor, Tensor, str]:
+        """Features of the mix and of the concatenation for all rows, and a note if the latter was reduced."""
+        assert self._sample is not None
+        rows, task = self._rows, self._task
+        width = rows.features(self._sample[0]).shape[1]
+        reduced = self._axes(width)
+        self._sample = None
+        vectors: Tensor | None = None
+        mixed: Tensor | None = None
+        joined = torch.zeros(len(rows.found), reduced.axes.shape[1] if reduced else width * len(self._layers))
+        for number, (layer, scale) in enumerate(zip(self._layers, self._scales, strict=True)):
+            vectors = rows.read(layer, vectors).mul_(scale)
+            mixed = torch.zeros_like(vectors) if mixed is None else mixed
+            mixed.add_(vectors, alpha=float(self._shares[number]))
+            features, own = rows.features(vectors), slice(number * width, (number + 1) * width)
+            if reduced is None:
+                joined[:, own] = features
+                continue
+            for first in range(0, len(features), AXES_ROWS):
+                part = (features[first : first + AXES_ROWS] - reduced.mean[own]).mul_(reduced.scale[own])
+                joined[first : first + AXES_ROWS].addmm_(part, reduced.axes[own])
+        assert mixed is not None
+        if reduced is None:
+            return rows.features(mixed), joined, ""
+        share = float(joined[task.training].var(0).sum()) / reduced.total
+        note = (
+            f"The concatenation ({width * len(self._layers):,} dimensions) was probed on its first "
+            f"{joined.shape[1]:,} principal components, which hold {share:.1%} of its variance."
+        )
+        return rows.features(mixed), joined, note
+
+    def _axes(self, width: int) -> PrincipalAxes | None:
+        """Principal axes of the concatenation if it is too large to be probed as it is."""
+        rows, total = len(self._rows.found), width * len(self._layers)
+        if rows * total <= CONCAT_VALUES and min(self._task.train, total) <= CONCAT_AXES * 2:
+            return None
+        assert self._sample is not None
+        pair = self._rows.found.partners is not None
+        parts = []
+        for layer in self._sample:
+            some = torch.cat([half[:AXES_ROWS] for half in layer.chunk(2)]) if pair else layer[:AXES_ROWS]
+            parts.append(self._rows.features(some))
+        return PrincipalAxes.fit(torch.cat(parts, 1), min(CONCAT_AXES, CONCAT_VALUES // rows))
+
+
+def is_layer(feature: Feature) -> bool:
+    """Whether a feature is a layer of the model, not several put together."""
+    return feature not in ("mean", "concat", "scalar")

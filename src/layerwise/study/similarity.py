@@ -1,0 +1,96 @@
+"""Pairs of texts with a score: how well the cosine of their vectors orders them. Nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from layerwise.analysis.probe import METRICS, point
+from layerwise.analysis.resampling import Counts, in_blocks, interval, resamples, two_sided
+from layerwise.analysis.split import TEST
+from layerwise.reports.probing import Difference, Feature, FeatureScore, Score
+from layerwise.study.arranged import Arranged
+
+_METRICS = METRICS["similarity"]
+_LEADING = next(iter(_METRICS))
+
+
+class SimilarityTable:
+    """Scores of cosines, feature by feature; every feature is scored on the same resamples.
+
+    Attributes:
+        rows: feature to its row of the table.
+    """
+
+    def __init__(self, pairs: Arranged, seed: int) -> None:
+        test = pairs.parts == TEST
+        self._test, self._others = test, ~test
+        self._labels = pairs.found.labels
+        self._groups = np.unique(pairs.found.groups[test], return_inverse=True)[1]
+        self._counts: Counts = resamples(int(self._groups.max()) + 1, seed)
+        self._draws: dict[Feature, Float[ndarray, " rounds"]] = {}
+        self.rows: dict[Feature, FeatureScore] = {}
+
+    def add(self, feature: Feature, cosines: Float[ndarray, " rows"]) -> None:
+        """Score the cosines of a feature."""
+        found = {}
+        for name, make in _METRICS.items():
+            draws = in_blocks(make(self._labels[self._test], cosines[self._test], self._groups), self._counts)
+            if name == _LEADING:
+                self._draws[feature] = draws
+            value = point(make, self._labels[self._test], cosines[self._test])
+            found[name] = Score(value, *interval(draws))
+        chosen_by = found[_LEADING].value
+        if self._others.any():
+            chosen_by = point(_METRICS[_LEADING], self._labels[self._others], cosines[self._others])
+        self.rows[feature] = FeatureScore(feature, found, chosen_by, None)
+
+    def best(self, features: Iterable[Feature]) -> Feature:
+        """The highest score on the rows that are not tested; on all where all are."""
+        return max(features, key=lambda feature: np.nan_to_num(self.rows[feature].development, nan=-np.inf))
+
+    def difference(self, first: Feature, second: Feature, tries: int) -> Difference:
+        """Compare two features; if `first` was chosen on the same rows among `tries`, p is corrected (Bonferroni)."""
+        draws = self._draws[first] - self._draws[second]
+        value = self.rows[first].scores[_LEADING].value - self.rows[second].scores[_LEADING].value
+        p = min(1.0, two_sided(draws) * (1 if self._others.any() else tries))
+        return Difference(first, second, _LEADING, value, *interval(draws), p)
+
+
+class Cosines:
+    """Cosines of the pairs by layer, and of the layers' mean and concatenation, which are built on the way."""
+
+    def __init__(self) -> None:
+        self._sum: Tensor | None = None
+        self._parts = torch.zeros(3, 1, dtype=torch.float64)
+
+    def see(self, vectors: Float[Tensor, "vectors size"]) -> Float[ndarray, " rows"]:
+        """Cosines at a layer: of its first half of vectors with its second half."""
+        first, second = vectors.chunk(2)
+        products = [
+            (a * b).sum(1, dtype=torch.float64)
+            for a, b in ((first, second), (first, first), (second, second))
+        ]
+        self._parts = self._parts + torch.stack(products)
+        self._sum = vectors.clone() if self._sum is None else self._sum.add_(vectors)
+        return _cosine(*products)
+
+    def mean(self) -> Float[ndarray, " rows"]:
+        """Cosines of the mean of the layers."""
+        assert self._sum is not None
+        first, second = self._sum.chunk(2)
+        return _cosine((first * second).sum(1), first.square().sum(1), second.square().sum(1))
+
+    def concat(self) -> Float[ndarray, " rows"]:
+        """Cosines of the concatenation: its products are the sums of those of the layers."""
+        return _cosine(*self._parts)
+
+
+def _cosine(product: Tensor, first: Tensor, second: Tensor) -> Float[ndarray, " rows"]:
+    found: ndarray = (product / (first * second).sqrt().clamp(min=1e-30)).double().numpy()
+    return found
