@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerwise.cli.console import console
-from layerwise.reports.verdict import METRIC_NAMES, PUT_TOGETHER, points, spread, verdict
+from layerwise.reports.verdict import METRIC_NAMES, PUT_TOGETHER, shown, spread, verdict
 from layerwise.reports.wording import counted
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ def _table(report: ProbeReport) -> Table:
         if there:
             table.add_column(name, justify="right")
     for row in report.table:
-        cells = [spread(row.scores[metric]) for metric in report.metrics]
+        cells = [spread(row.scores[metric], metric) for metric in report.metrics]
         cells += [_cell(row, name) for name, there in extra if there]
         mark = " ← best" if row.feature == report.best else ""
         name = PUT_TOGETHER.get(row.feature, str(row.feature))
         table.add_row(name + mark, *cells, style="bold" if mark else None)
     if report.majority:
         table.add_row(
-            "majority", *(points(report.majority[metric]) for metric in report.metrics), style="dim"
+            "majority", *(shown(report.majority[metric], metric) for metric in report.metrics), style="dim"
         )
     return table
 
@@ -80,4 +80,4 @@ def _cell(row: FeatureScore, name: str) -> str:
     if name == "compression":
         return "–" if row.compression is None else f"{row.compression:.2f}"
     value = row.control if name == "control" else row.selectivity
-    return "–" if value is None else points(value)
+    return "–" if value is None else shown(value)

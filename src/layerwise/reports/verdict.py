@@ -15,6 +15,9 @@ METRIC_NAMES: Mapping[str, str] = {
     "r2": "R²",
 }
 
+SMALLEST_P = 0.002
+"""What a thousand resamples can tell."""
+
 PUT_TOGETHER: Mapping[Feature, str] = {"mean": "mean", "concat": "concatenation", "scalar": "scalar mix"}
 
 
@@ -25,15 +28,18 @@ def name_of(feature: Feature) -> str:
     return PUT_TOGETHER.get(feature, f"layer {feature!r}")
 
 
-def points(value: float) -> str:
-    """A score in points of 100, NaN as a dash."""
-    return "–" if value != value else f"{100 * value:.1f}"
+def shown(value: float, metric: str = "") -> str:
+    """A score in points of 100, R² as it is; NaN as a dash."""
+    if value != value:
+        return "–"
+    return f"{value:.3f}" if metric == "r2" else f"{100 * value:.1f}"
 
 
-def spread(score: Score) -> str:
+def spread(score: Score, metric: str = "") -> str:
     """`83.1 (81.0 to 85.2)`."""
     known = score.low == score.low
-    return points(score.value) + (f" ({points(score.low)} to {points(score.high)})" if known else "")
+    between = f" ({shown(score.low, metric)} to {shown(score.high, metric)})" if known else ""
+    return shown(score.value, metric) + between
 
 
 def verdict(report: ProbeReport) -> tuple[str, ...]:
@@ -48,8 +54,8 @@ def verdict(report: ProbeReport) -> tuple[str, ...]:
         said.append("That is the last layer.")
     if report.best_against_enough is not None:
         said.append(
-            f"{name_of(report.enough).capitalize()} cannot be told from it on this test part "
-            f"({_difference(report.best_against_enough)}){_cheaper(report)}."
+            f"{name_of(report.enough).capitalize()} cannot be told from it on this test part: the difference is "
+            f"{_size(report.best_against_enough)}{_cheaper(report)}."
         )
     return tuple(said)
 
@@ -57,25 +63,22 @@ def verdict(report: ProbeReport) -> tuple[str, ...]:
 def _against(difference: Difference, metric: str) -> str:
     sure = difference.low > 0 or difference.high < 0
     way = "ahead of" if difference.value >= 0 else "behind"
-    end = "" if sure else ", which may be chance"
     return (
-        f"It is {points(abs(difference.value))} points of {metric} {way} the last ({name_of(difference.second)}; "
-        f"{_difference(difference)}){end}."
+        f"It is {way} the last ({name_of(difference.second)}) by {_size(difference)} points of {metric}"
+        f"{'' if sure else ', which may be chance'}."
     )
 
 
-def _difference(difference: Difference) -> str:
-    return (
-        f"difference {points(difference.value)}, 95 % {points(difference.low)} to {points(difference.high)}, "
-        f"p = {difference.p:.3f}"
-    )
+def _size(difference: Difference) -> str:
+    p = f"p ≤ {SMALLEST_P}" if difference.p < SMALLEST_P else f"p = {difference.p:.3f}"
+    return f"{shown(difference.value)} (95 % {shown(difference.low)} to {shown(difference.high)}, {p})"
 
 
 def _cheaper(report: ProbeReport) -> str:
     blocks = report.metadata.get("num_hidden_layers")
     if not isinstance(report.enough, int) or not isinstance(report.best, int) or not blocks:
         return ""
-    return f" and needs {report.enough} of {blocks} blocks, not {report.best}"
+    return f"; it needs {report.enough} of {blocks} blocks, not {report.best}"
 
 
 def rows_of(report: ProbeReport) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ class Arranged:
             wanted = place >= 0
             if wanted.any():
                 own = batch if wanted.all() else batch[wanted]
-                whole[torch.from_numpy(place[wanted])] = torch.from_numpy(np.ascontiguousarray(own)).float()
+                whole[torch.from_numpy(place[wanted])] = torch.from_numpy(own.astype(np.float32))
         return whole
 
     def features(self, vectors: Float[Tensor, "vectors size"]) -> Float[Tensor, "rows width"]:
