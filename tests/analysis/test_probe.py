@@ -1,0 +1,85 @@
+"""One probe, its code length, and the learned mix, on layers whose worth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from layerwise.analysis.codelength import code_length, uniform_length
+from layerwise.analysis.learned_mix import learn_shares
+from layerwise.analysis.principal_axes import PrincipalAxes
+from layerwise.analysis.probe import Task, fit_probe
+
+ROWS, SIZE = 900, 16
+RANDOM = torch.Generator().manual_seed(0)
+LATENT = torch.randn(ROWS, SIZE, generator=RANDOM)
+LABELS = (LATENT[:, :3] + 0.3 * torch.randn(ROWS, 3, generator=RANDOM)).argmax(1).numpy()
+NOISE = torch.randn(ROWS, SIZE, generator=RANDOM)
+NUMBERS = (LATENT[:, 0] * 2 + 5 + 0.1 * torch.randn(ROWS, generator=RANDOM)).numpy()
+
+
+def classes(labels: np.ndarray = LABELS) -> Task:
+    return Task("classification", labels, 3, 500, 200)
+
+
+def fitted(rows: torch.Tensor, task: Task):
+    axes = PrincipalAxes.fit(rows[task.training])
+    return axes, axes.apply(rows)
+
+
+def test_a_layer_with_the_label_is_found_and_noise_is_not() -> None:
+    for rows, expected in ((LATENT, 0.85), (NOISE, 1 / 3)):
+        task = classes()
+        axes, turned = fitted(rows, task)
+        fit = fit_probe(turned, axes.variance, task)
+        assert (fit.predictions == LABELS[task.testing]).mean() == pytest.approx(expected, abs=0.12)
+        assert fit.l2 in task.strengths
+
+
+def test_numbers_are_predicted() -> None:
+    task = Task("regression", NUMBERS, 0, 500, 200)
+    axes, turned = fitted(LATENT, task)
+    fit = fit_probe(turned, axes.variance, task)
+    assert np.corrcoef(fit.predictions, NUMBERS[task.testing])[0, 1] > 0.98
+    assert fit.predictions.mean() == pytest.approx(5, abs=0.4)
+
+
+def test_test_labels_are_never_looked_at() -> None:
+    spoilt = LABELS.copy()
+    spoilt[700:] = 0
+    results = []
+    for labels in (LABELS, spoilt):
+        task = classes(labels)
+        axes, turned = fitted(LATENT, task)
+        results.append(fit_probe(turned, axes.variance, task))
+    assert (results[0].predictions == results[1].predictions).all()
+    assert torch.equal(results[0].weight, results[1].weight)
+
+
+def test_code_length_of_noise_is_that_of_the_uniform_code_and_of_signal_shorter() -> None:
+    task = classes()
+    lengths = []
+    for rows in (LATENT, NOISE):
+        axes, turned = fitted(rows, task)
+        lengths.append(code_length(turned, axes.variance, task))
+    uniform = uniform_length(task)
+    assert uniform == pytest.approx(500 * math.log2(3))
+    assert lengths[0] < 0.6 * uniform
+    assert 0.95 * uniform < lengths[1] < 1.2 * uniform
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_the_learned_mix_finds_the_layer_that_predicts(kind: str) -> None:
+    layers = torch.stack([NOISE, LATENT, NOISE.flip(0)])
+    labels = torch.from_numpy(LABELS if kind == "classes" else NUMBERS)
+    shares = learn_shares(layers, labels, 3 if kind == "classes" else 0, 0.01, lambda rows: rows)
+    assert shares.sum() == pytest.approx(1, abs=1e-5)
+    assert shares.argmax() == 1 and shares[1] > 0.6
+
+
+def test_the_learned_mix_of_equal_layers_is_even() -> None:
+    shares = learn_shares(torch.stack([LATENT] * 3), torch.from_numpy(LABELS), 3, 0.01, lambda rows: rows)
+    assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.02)
