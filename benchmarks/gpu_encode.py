@@ -57,6 +57,7 @@ def pooled_rows(lengths: list[int]) -> Rows:
         edge_sequence=np.repeat(number, sizes),
         edge_position=np.arange(sizes.sum()) - np.repeat(first, sizes),
         edge_row=np.repeat(number, sizes),
+        num_sequences=count,
         reduction="mean",
         ledger=Ledger(sizes, np.ones(count, np.int32), zero, np.ones(count, np.int64)),
     )

@@ -28,6 +28,9 @@ from layerwise.types import Chunk, TextRecord
 COMMIT_SECONDS = 30.0
 """About the most work that is lost when a run is killed."""
 
+PAIR_COLUMNS = ("sentence1", "sentence2")
+"""Where GLUE and sentence-transformers have the texts of a pair."""
+
 STORE_DTYPES = ("float32", "float16")
 
 
@@ -45,6 +48,7 @@ def extract(
     max_length: int | None = None,
     stride: int | None = None,
     long_text: str = "window",
+    pairs: str = "joint",
     store_dtype: str = "float32",
     text_column: str | None = None,
     pair_column: str | None = None,
@@ -64,11 +68,13 @@ def extract(
         source: files, folders, globs or URLs, or `"-"` for stdin; see `layerwise.text.sources`.
         output: the store's folder.
         encoder: the model.
-        layers, unit, pooling, mix, mix_weights, max_length, stride, long_text: as in `Encoder.encode`.
+        layers, unit, pooling, mix, mix_weights, max_length, stride, long_text, pairs: as in
+            `Encoder.encode`.
         words: `"tokenizer"`, `"whitespace"`, `"unicode"` or `"given"`; default at word level: the
             source's own (a `.conllu` or `.conll` file, a `words_column`), else `"tokenizer"`.
         store_dtype: `"float32"` or `"float16"`.
-        text_column, pair_column, id_column, words_column: where to find what in the source.
+        text_column, pair_column, id_column, words_column: where to find what in the source; with
+            `pairs="separate"` and neither text named, they are `sentence1` and `sentence2`.
         keep: columns of the source to copy into the store.
         limit: take only the first texts.
         overwrite: start again, whatever store is there.
@@ -97,6 +103,13 @@ def extract(
         raise UsageError(
             f"words in the column {words_column!r} are given, and words={words!r} would leave them out: choose one."
         )
+    if pairs == "separate" and text_column is None and pair_column is None:
+        text_column, pair_column = PAIR_COLUMNS
+    if pairs == "separate" and pair_column is None:
+        raise UsageError(
+            f"pairs='separate' encodes two texts apart, and only {text_column!r} was named: name the column of the "
+            "second with --pair-column, or leave both names out where they are sentence1 and sentence2."
+        )
     paths = [source] if isinstance(source, str | Path) else list(source)
     sources = Sources(paths, SourceOptions(text_column, pair_column, id_column, words_column, keep))
     if words is None:
@@ -112,6 +125,7 @@ def extract(
         max_length=max_length,
         stride=stride,
         long_text=long_text,
+        pairs=pairs,
     )
     tokenization = encoder.tokenization(request)  # refuses a window without room before there is a store
     if pair_column is not None:
@@ -130,7 +144,7 @@ def extract(
         store_dtype=store_dtype,
         unit=unit,
         kept=sources.kept_types(),
-        pairs=pair_column is not None and unit != "text",
+        pairs=pair_column is not None and request.rows_of_both,
         ids=id_column is not None,
         resume=not overwrite,
         overwrite=overwrite,
@@ -263,8 +277,7 @@ def _as_chunk(chunk: EncodedChunk, request: Request, first_text: int) -> Chunk:
     rows, records = chunk.rows, chunk.records
     first_row = np.concatenate(([0], np.cumsum(rows.ledger.num_units)))[:-1]
     names = request.layers.columns if request.mix == "none" else ("layer_mix",)
-    # At text level a pair is one row, of both texts.
-    paired = request.unit != "text" and any(record.text_pair is not None for record in records)
+    paired = request.rows_of_both and any(record.text_pair is not None for record in records)
     return Chunk(
         first_text=first_text,
         ledger=rows.ledger,

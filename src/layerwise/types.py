@@ -27,6 +27,7 @@ POOLINGS: Mapping[str, tuple[str, ...]] = {
 }
 MIXES = ("none", "mean", "sum", "concat", "scalar")
 LONG_TEXT = ("window", "truncate", "error")
+PAIRS = ("joint", "separate")
 
 
 def column_name(layer: Layer | Literal["mix"]) -> str:
@@ -186,7 +187,8 @@ class HiddenStates:
         hidden_states: (num_layers, num_units, hidden_size); rows of units that are not
             embedded are NaN.
         num_tokens: tokens the text has, special tokens not counted.
-        num_windows: windows it was encoded in (1 unless it is longer than the model takes).
+        num_windows: windows it was encoded in (1 unless it is longer than the model takes); of a
+            pair encoded apart, those of the text that took more.
         num_truncated: tokens that were cut off (0 unless `long_text="truncate"`).
         num_hidden_layers: number of blocks of the model (N), whatever layers are here.
         has_final: whether the model has a final norm: `final` is then no name of layer N.
@@ -251,7 +253,7 @@ class HiddenStates:
 class Ledger:
     """The ledger of length: one entry a text, so that nothing is cut without being seen.
 
-    All arrays have shape (num_texts,).
+    All arrays have shape (num_texts,). What they count is what `HiddenStates` says of one text.
     """
 
     num_tokens: npt.NDArray[np.int64]

@@ -51,6 +51,7 @@ def command(
     max_length: options.MaxLengthOption = None,
     stride: options.StrideOption = None,
     long_text: options.LongTextOption = "window",
+    pairs: options.PairsOption = "joint",
     text_column: Annotated[
         str | None, typer.Option(help="Column with the text.", show_default="text, sentence, or the only one")
     ] = None,
@@ -102,6 +103,7 @@ def command(
             max_length=max_length,
             stride=stride,
             long_text=long_text,
+            pairs=pairs,
             text_column=text_column,
             pair_column=pair_column,
             id_column=id_column,

@@ -52,6 +52,12 @@ StrideOption = Annotated[
     ),
 ]
 LongTextOption = Annotated[str, typer.Option(help="A text longer than a window: window, truncate, error.")]
+PairsOption = Annotated[
+    str,
+    typer.Option(
+        help="How the texts of a pair are encoded: joint (in one sequence), separate (each on its own)."
+    ),
+]
 BatchTokensOption = Annotated[
     int | None,
     typer.Option(help="Most tokens of one forward pass.", show_default="2048 on CPU, 32768 on CUDA"),

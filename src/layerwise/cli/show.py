@@ -21,6 +21,7 @@ def command(
     pair: Annotated[
         str | None, typer.Option("--pair", help="A second text, for models that take pairs.")
     ] = None,
+    pairs: options.PairsOption = "joint",
     model: options.ModelOption = "minilm",
     revision: options.RevisionOption = None,
     layers: options.LayersOption = "all",
@@ -50,6 +51,7 @@ def command(
         pooling=pooling,
         mix=mix,
         mix_weights=weights,
+        pairs=pairs,
     )[0]
     if as_json:
         typer.echo(json.dumps(without_nan(_document(states, encoder.describe())), ensure_ascii=False))

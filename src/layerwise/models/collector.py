@@ -44,7 +44,7 @@ class Collector:
         self._rows = rows
         self._index = {layer: i for i, layer in enumerate(layers)}
         self._device = device
-        self._bounds = np.searchsorted(rows.edge_sequence, np.arange(int(rows.ledger.num_windows.sum()) + 1))
+        self._bounds = np.searchsorted(rows.edge_sequence, np.arange(rows.num_sequences + 1))
         self._in_parts = rows.in_parts
         self._vectors = torch.empty(len(layers), len(rows), hidden_size)
         if self._in_parts:

@@ -16,6 +16,7 @@ import transformers
 
 from layerwise.errors import ModelError, TextTooLongError, UsageError
 from layerwise.models.allocator import keep_freed_memory
+from layerwise.models.encoded_text import EncodedText
 from layerwise.models.engine import Engine
 from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
 from layerwise.models.locate import EMBEDDED, ModelFiles, locate
@@ -23,7 +24,7 @@ from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_ch
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
 from layerwise.models.states import split
-from layerwise.models.tokenization import EncodedText, Tokenization, plain_backend
+from layerwise.models.tokenization import Tokenization, plain_backend
 from layerwise.text.records import as_records
 from layerwise.types import HiddenStates, LayerSelection, TextLike, TextRecord, TextsLike
 from layerwise.version import __version__
@@ -145,6 +146,7 @@ class Encoder:
         max_length: int | None = None,
         stride: int | None = None,
         long_text: str = "window",
+        pairs: str = "joint",
         attentions: bool = False,
     ) -> list[HiddenStates]:
         """Encode texts; one `HiddenStates` a text, in their order.
@@ -162,6 +164,8 @@ class Encoder:
             mix: how layers become one vector: `none`, `mean`, `sum`, `concat`, `scalar`.
             mix_weights: for `scalar`: one weight a layer, and gamma.
             max_length, stride, long_text: what happens to texts longer than the model.
+            pairs: `"joint"` (both texts of a pair in one sequence, as a cross-encoder reads them) or
+                `"separate"` (each on its own, as a bi-encoder does; at text level a row each).
             attentions: also return the attention weights of the selected blocks.
 
         Raises:
@@ -186,6 +190,7 @@ class Encoder:
                 max_length=max_length,
                 stride=stride,
                 long_text=long_text,
+                pairs=pairs,
             )
         )
 
@@ -210,6 +215,11 @@ class Encoder:
         if attentions and (request.unit != "token" or request.mix != "none"):
             raise UsageError(
                 "attention weights are between tokens: they go with unit='token' and mix='none'."
+            )
+        if attentions and request.pairs == "separate":
+            raise UsageError(
+                "attention weights are those of one sequence, and pairs='separate' makes two of a pair: encode "
+                "the texts of a pair one by one, or choose pairs='joint'."
             )
         own_words = words is None and unit == "word"
         return self._stream(as_records(texts, given), request, attentions, own_words)
@@ -279,7 +289,7 @@ class Encoder:
             UsageError: the window has no room, or `pooling="cls"` and the tokenizer opens with no token.
         """
         align = request.unit != "text"
-        key = (request.max_length, request.stride, request.long_text, request.words, align)
+        key = (request.max_length, request.stride, request.long_text, request.words, align, request.pairs)
         found = self._tokenizations.get(key)
         if found is None:  # copying a tokenizer takes longer than encoding a sentence
             found = self._tokenizations[key] = Tokenization(self.tokenizer, *key)

@@ -20,10 +20,11 @@ import torch
 
 from layerwise.errors import LayerwiseError, SourceError
 from layerwise.models.collector import Collector
+from layerwise.models.encoded_text import EncodedText, Window
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.request import Request
-from layerwise.models.rows import Rows, plan_rows
-from layerwise.models.tokenization import EncodedText, Tokenization, Window
+from layerwise.models.rows import Rows, count_rows, plan_rows
+from layerwise.models.tokenization import Tokenization
 from layerwise.ops.mix import mix_layers
 from layerwise.text.batching import by_tokens, padded
 from layerwise.types import TextRecord
@@ -129,7 +130,7 @@ def _chunks(
     try:
         for record, text in texts:
             new_tokens = sum(len(sequence) for sequence in text.sequences)
-            new_rows = {"text": 1, "word": len(text.word_start), "token": len(text.start)}[request.unit]
+            new_rows = count_rows(text, request.unit)
             full = tokens + new_tokens > chunk_tokens or (rows + new_rows) * row_bytes > CHUNK_BYTES
             if full and encoded:
                 yield records, encoded

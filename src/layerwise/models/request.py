@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from layerwise.errors import UsageError, choose
-from layerwise.types import LONG_TEXT, MIXES, POOLINGS, UNITS, WORDS, LayerSelection, column_name
+from layerwise.types import LONG_TEXT, MIXES, PAIRS, POOLINGS, UNITS, WORDS, LayerSelection, column_name
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Request:
         max_length: most tokens of one window, special tokens included.
         stride: tokens by which windows overlap, or None for the default.
         long_text: `"window"`, `"truncate"` or `"error"`.
+        pairs: `"joint"`, one sequence of both texts, or `"separate"`, each text on its own.
     """
 
     layers: LayerSelection
@@ -33,6 +34,7 @@ class Request:
     max_length: int
     stride: int | None
     long_text: str
+    pairs: str = "joint"
 
     @classmethod
     def build(
@@ -46,6 +48,7 @@ class Request:
         max_length: int = 512,
         stride: int | None = None,
         long_text: str = "window",
+        pairs: str = "joint",
     ) -> Request:
         """Check every choice; `pooling` defaults to `mean` (`none` for tokens).
 
@@ -56,6 +59,7 @@ class Request:
         choose("words", words, WORDS)
         choose("mix", mix, MIXES)
         choose("long-text", long_text, LONG_TEXT)
+        choose("pairs", pairs, PAIRS)
         pooling = choose(f"pooling of {unit} units", pooling or POOLINGS[unit][0], POOLINGS[unit])
         if (mix == "scalar") != (mix_weights is not None):
             raise UsageError(
@@ -73,7 +77,12 @@ class Request:
                 raise UsageError(
                     f"{len(weights[0])} mix weights were given for {len(layers.layers)} layers: give one a layer."
                 )
-        return cls(layers, unit, words, pooling, mix, weights, max_length, stride, long_text)
+        return cls(layers, unit, words, pooling, mix, weights, max_length, stride, long_text, pairs)
+
+    @property
+    def rows_of_both(self) -> bool:
+        """Whether each text of a pair has rows of its own; else (at text level, joint) they share one."""
+        return self.unit != "text" or self.pairs == "separate"
 
     def columns(self, hidden_size: int) -> dict[str, int]:
         """Store columns and the size of their vectors."""
@@ -83,7 +92,10 @@ class Request:
         return {column_name("mix"): size}
 
     def describe(self) -> dict[str, Any]:
-        """As the store's metadata records it (everything that changes the rows)."""
+        """As the store's metadata records it (everything that changes the rows).
+
+        `pairs` is there only if it is not `"joint"`: stores of before there was a choice have no such key.
+        """
         return {
             "layers": list(self.layers.layers),
             "unit": self.unit,
@@ -96,4 +108,5 @@ class Request:
             "max_length": self.max_length,
             "stride": self.stride,
             "long_text": self.long_text,
+            **({"pairs": self.pairs} if self.pairs != "joint" else {}),
         }

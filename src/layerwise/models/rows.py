@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerwise.models.encoded_text import EncodedText
 from layerwise.models.request import Request
-from layerwise.models.tokenization import EncodedText
 from layerwise.types import Ledger
 
 Ints = npt.NDArray[np.int64]
@@ -31,6 +31,7 @@ class Rows:
         count: (rows,) number of tokens behind each row; 0 for a row that is not embedded.
         edge_sequence, edge_position, edge_row: (edges,) sequence (numbered over the chunk),
             position within it, row; sorted by sequence, then row.
+        num_sequences: sequences of the chunk, also those without an edge.
         reduction: `"gather"`, `"mean"` or `"max"`.
         ledger: lengths of the texts.
     """
@@ -44,6 +45,7 @@ class Rows:
     edge_sequence: Ints
     edge_position: Ints
     edge_row: Ints
+    num_sequences: int
     reduction: str
     ledger: Ledger
 
@@ -62,13 +64,20 @@ class Rows:
         return bool(len(self.edge_row) - np.count_nonzero(same) > np.count_nonzero(self.embedded))
 
 
+def count_rows(text: EncodedText, unit: str) -> int:
+    """Number of rows of one text."""
+    if unit == "text":
+        return 1 if text.apart is None else 2
+    return len(text.word_start if unit == "word" else text.start)
+
+
 def plan_rows(texts: Sequence[EncodedText], request: Request) -> Rows:
     """Lay out the rows of `texts`, numbered in order of text and place in it."""
     parts = [_ROWS[request.unit](text, request.pooling) for text in texts]
     num_units = np.array([len(part.start) for part in parts], np.int64)
     first_row = np.concatenate(([0], np.cumsum(num_units)))[:-1]
-    num_windows = np.array([len(text.sequences) for text in texts], np.int64)
-    first_sequence = np.concatenate(([0], np.cumsum(num_windows)))[:-1]
+    num_sequences = [len(text.sequences) for text in texts]
+    first_sequence = np.concatenate(([0], np.cumsum(num_sequences)))[:-1].astype(np.int64)
     sequence = _join([part.edge_window + s for part, s in zip(parts, first_sequence, strict=True)])
     position = _join([part.edge_position for part in parts])
     row = _join([part.edge_row + r for part, r in zip(parts, first_row, strict=True)])
@@ -84,10 +93,11 @@ def plan_rows(texts: Sequence[EncodedText], request: Request) -> Rows:
         edge_sequence=sequence[order],
         edge_position=position[order],
         edge_row=row[order],
+        num_sequences=sum(num_sequences),
         reduction=request.pooling if request.pooling in ("mean", "max") else "gather",
         ledger=Ledger(
             num_tokens=np.array([text.num_tokens for text in texts], np.int64),
-            num_windows=num_windows.astype(np.int32),
+            num_windows=np.array([text.num_windows for text in texts], np.int32),
             num_truncated=np.array([text.num_truncated for text in texts], np.int64),
             num_units=num_units,
         ),
@@ -131,23 +141,30 @@ def _word_rows(text: EncodedText, pooling: str) -> _TextRows:
     )
 
 
-def _text_row(text: EncodedText, pooling: str) -> _TextRows:
-    """One row: `mean` and `max` over the text's own tokens, `cls` the special token that opens the
-    sequence, `last_token` the last of the text's own tokens.
+def _text_rows(text: EncodedText, pooling: str) -> _TextRows:
+    """One row, or one for each text of a pair that is encoded apart.
+
+    `mean` and `max` go over the text's own tokens, `cls` takes the special token that opens the
+    (first) sequence, `last_token` the last of the text's own tokens.
     """
-    window, position = text.window, text.position
+    apart, window, position = text.apart, text.window, text.position
+    if apart is None:
+        end, row = np.array([len(text.text)]), np.zeros(len(window), np.int64)
+    else:
+        end, row = np.array([len(text.text), len(apart.text)]), text.sequence_id
+    start = np.zeros(len(end), np.int64)
     if pooling == "cls":
-        found = [] if text.cls_position is None else [text.cls_position]
-        window, position = np.zeros(len(found), np.int64), np.array(found, np.int64)
+        opening = [0] if apart is None else [0, apart.first_sequence]
+        row = np.arange(0 if text.cls_position is None else len(end))
+        window, position = np.array(opening)[row], np.full(len(row), text.cls_position or 0)
     elif pooling == "last_token":
-        window, position = window[-1:], position[-1:]
-    zero = np.zeros(1, np.int64)
-    return _TextRows(
-        zero, zero + len(text.text), zero - 1, zero, window, position, np.zeros(len(window), np.int64)
-    )
+        last = np.flatnonzero(np.diff(row, append=len(end)))
+        window, position, row = window[last], position[last], row[last]
+    number = start if apart is None else np.arange(2)
+    return _TextRows(start, end, start - 1, number, window, position, row)
 
 
-_ROWS = {"token": _token_rows, "word": _word_rows, "text": _text_row}
+_ROWS = {"token": _token_rows, "word": _word_rows, "text": _text_rows}
 
 
 def _join(arrays: Sequence[npt.NDArray[np.integer[Any]]]) -> Ints:

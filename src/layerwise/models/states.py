@@ -31,7 +31,7 @@ def split(chunk: EncodedChunk, request: Request) -> Iterator[HiddenStates]:
             units=tuple(_unit(chunk, record, row) for row in range(first, after)),
             hidden_states=chunk.vectors[:, first:after].copy(),
             num_tokens=text.num_tokens,
-            num_windows=len(text.sequences),
+            num_windows=text.num_windows,
             num_truncated=text.num_truncated,
             num_hidden_layers=request.layers.num_hidden_layers,
             has_final=request.layers.has_final,

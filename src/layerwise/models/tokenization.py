@@ -8,65 +8,18 @@ are put around each window afterwards, as the tokenizer itself would have done.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from layerwise.errors import SourceError, TextTooLongError, UsageError
+from layerwise.models.encoded_text import EncodedText, Window, side_by_side
 from layerwise.models.given_words import GivenWords
 from layerwise.models.member import Ints, Member, tokenise, tokenise_only
 from layerwise.models.special_tokens import Template, learn_templates
 from layerwise.ops.windows import Windows, default_stride, plan
 from layerwise.types import TextRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One sequence as the model takes it: (seq,) ids and token types, special tokens included."""
-
-    input_ids: Ints
-    token_type_ids: Ints
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedText:
-    """One text (or pair) as token sequences.
-
-    Attributes:
-        text: the first text.
-        sequences: its windows.
-        num_tokens: tokens of the text and its pair, special tokens and cuts not counted.
-        num_truncated: how many of them were cut off.
-        cls_position: position of the special token that opens a sequence, or None.
-        window, position: (tokens,) where to find each token: window and position in it.
-        start, end: (tokens,) its characters, without surrounding white space.
-        sequence_id: (tokens,) 0 in the text, 1 in the pair.
-        word_id: (tokens,) the (first) word it belongs to; -1 for none.
-        word_start, word_end, word_sequence_id: (words,) the words.
-        edge_token, edge_word: (edges,) which token belongs to which word; sorted by word, token.
-    """
-
-    text: str
-    sequences: tuple[Window, ...]
-    num_tokens: int
-    num_truncated: int
-    cls_position: int | None
-    window: Ints
-    position: Ints
-    start: Ints
-    end: Ints
-    sequence_id: Ints
-    word_id: Ints
-    word_start: Ints
-    word_end: Ints
-    word_sequence_id: Ints
-    edge_token: Ints
-    edge_word: Ints
 
 
 def plain_backend(tokenizer: Any) -> Tokenizer:
@@ -94,6 +47,7 @@ class Tokenization:
         long_text: str = "window",
         words: str = "tokenizer",
         align: bool = True,
+        pairs: str = "joint",
     ) -> None:
         """Choose how texts are tokenised; without `align`, spans and words are left out."""
         self._backend = backend = plain_backend(tokenizer)
@@ -103,7 +57,7 @@ class Tokenization:
         if names is not None and "token_type_ids" not in names:
             self._single, self._pair = self._single.without_types(), self._pair.without_types()
         self._max_length, self._stride, self._long_text = max_length, stride, long_text
-        self._words, self._align = words, align
+        self._words, self._align, self._apart = words, align, pairs == "separate"
         self._given = GivenWords(tokenizer) if words == "given" else None
         self._refuse_no_room(self._single, needed=1)
         if stride is not None:  # refuses what does not fit before any text is read
@@ -120,6 +74,8 @@ class Tokenization:
         Raises:
             UsageError: a window has no room for both texts, or overlaps by more than its half for one.
         """
+        if self._apart:
+            return
         self._refuse_no_room(self._pair, needed=2)
         if self._stride is not None:
             plan(0, (self._max_length - len(self._pair)) // 2, self._stride)
@@ -131,8 +87,14 @@ class Tokenization:
         seconds = iter(self._members(pairs, "tokenizer" if self._given else self._words))
         encoded = []
         for number, (record, first) in enumerate(zip(records, firsts, strict=True)):
-            second = None if record.text_pair is None else next(seconds)
-            encoded.append(self._encode(record, first, second, first_text + number))
+            name = first_text + number
+            if record.text_pair is None:
+                encoded.append(self._encode(record.text, (first,), name))
+            elif self._apart:
+                one = self._encode(record.text, (first,), name)
+                encoded.append(side_by_side(one, self._encode(record.text_pair, (next(seconds),), name)))
+            else:
+                encoded.append(self._encode(record.text, (first, next(seconds)), name))
         return encoded
 
     def _firsts(self, records: Sequence[TextRecord], first_text: int) -> list[Member]:
@@ -152,9 +114,8 @@ class Tokenization:
     def _members(self, texts: Sequence[str], words: str) -> list[Member]:
         return tokenise(self._backend, texts, words) if self._align else tokenise_only(self._backend, texts)
 
-    def _encode(self, record: TextRecord, first: Member, second: Member | None, number: int) -> EncodedText:
-        members: tuple[Member, ...] = (first,) if second is None else (first, second)
-        template = self._single if second is None else self._pair
+    def _encode(self, text: str, members: tuple[Member, ...], number: int) -> EncodedText:
+        template = self._single if len(members) == 1 else self._pair
         self._refuse_no_room(template, needed=1)
         total = sum(len(one) for one in members)
         capacity = self._max_length - len(template)
@@ -163,7 +124,8 @@ class Tokenization:
             if self._long_text == "error":
                 raise TextTooLongError(
                     f"text {number} has {total + len(template)} tokens, special tokens included, and the window "
-                    f"{self._max_length}: choose --long-text window or truncate, or shorten it."
+                    f"{self._max_length}: choose --long-text window or truncate, or shorten it (it begins with "
+                    f"{text[:30]!r})."
                 )
             if self._long_text == "truncate":
                 members, cut = _truncate(members, capacity), total - capacity
@@ -171,7 +133,7 @@ class Tokenization:
                 self._refuse_no_room(template, needed=len(members))
         plans = self._plan(members, capacity)
         sequences, window, position = _lay_out(members, plans, template)
-        return self._assemble(record, members, sequences, window, position, total, cut, template)
+        return self._assemble(text, members, sequences, window, position, total, cut, template)
 
     def _refuse_no_room(self, template: Template, needed: int) -> None:
         if self._max_length < len(template) + needed:
@@ -195,7 +157,7 @@ class Tokenization:
 
     def _assemble(
         self,
-        record: TextRecord,
+        text: str,
         members: tuple[Member, ...],
         sequences: tuple[Window, ...],
         window: Ints,
@@ -218,7 +180,7 @@ class Tokenization:
         own = edge_word - first_word[word_sequence_id[edge_word]]  # each text of a pair counts from 0
         word_id[edge_token[::-1]] = own[::-1]  # the first word of a token wins
         return EncodedText(
-            text=record.text,
+            text=text,
             sequences=sequences,
             num_tokens=total,
             num_truncated=cut,
