@@ -43,7 +43,7 @@ def store_of(
     )
     run = {**RUN, "unit": unit, "hidden_size": SIZE, "keep": list(kept)}
     columns = {name: one.shape[1] for name, one in layers.items()}
-    return make(path, [chunk], run, columns=columns, unit=unit)
+    return make(path, [chunk], run, columns=columns, unit=unit, pairs=chunk.sequence_id is not None)
 
 
 def word_store(path: Path, texts: int = 80, seed: int = 0, **kept: Sequence[Any]) -> Store:
