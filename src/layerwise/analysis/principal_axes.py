@@ -71,7 +71,11 @@ class PrincipalAxes:
             kept = _kept(variance, rank)
             axes = axes[:, kept]
         return cls(
-            mean, scale, axes / axes.norm(dim=0), variance[kept], float((deviation * scale).square().sum())
+            mean,
+            scale,
+            axes / axes.norm(dim=0).clamp(min=1e-30),
+            variance[kept],
+            float((deviation * scale).square().sum()),
         )
 
     def apply(self, rows: Float[Tensor, "rows size"]) -> Float[Tensor, "rows rank"]:
@@ -95,8 +99,9 @@ def _scale(deviation: Tensor) -> Tensor:
 
 
 def _kept(variance: Tensor, rank: int | None) -> Tensor:
-    kept = (variance > NEGLIGIBLE * variance[-1]).nonzero().flatten().flip(0)
-    return kept[:rank]
+    """Numbers of the axes to keep, by falling variance; one at least, also of rows that never vary."""
+    count = max(1, int((variance > NEGLIGIBLE * variance[-1]).sum()))
+    return torch.arange(len(variance)).flip(0)[: count if rank is None else min(rank, count)]
 
 
 def _blocks(rows: Tensor) -> Iterator[Tensor]:

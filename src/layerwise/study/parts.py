@@ -10,7 +10,7 @@ import pyarrow as pa
 from jaxtyping import Int
 from numpy import ndarray
 
-from layerwise.analysis.split import CUT, DEVELOPMENT, NAMES, TEST, TRAIN, draw_parts
+from layerwise.analysis.split import CUT, DEVELOPMENT, NAMES, PATTERN, TEST, TRAIN, draw_parts
 from layerwise.errors import LabelError, UsageError
 from layerwise.reports.probing import Part
 from layerwise.reports.wording import counted
@@ -112,14 +112,19 @@ def _meaning(value: object, split: str) -> int:
 
 
 def _check(found: Labelled, parts: Int[ndarray, " rows"], split: str | None) -> None:
+    groups = len(np.unique(found.groups))
+    if split is None and groups < len(PATTERN):
+        raise LabelError(
+            f"no test part is left: {counted(groups, 'group')} (texts) cannot be divided into training, development "
+            f"and test part; expected at least {len(PATTERN)}."
+        )
     for part, name in enumerate(NAMES):
         own = found.labels[parts == part]
         if not len(own):
-            groups = counted(int(found.groups.max()) + 1, "group")
-            why = f"the column {split!r} has no row for it"
-            if split is None:
-                why = f"{groups} (texts) cannot be divided, at least 5 are needed"
-            raise LabelError(f"no {name} part is left: {why}.")
+            raise LabelError(
+                f"no {name} part is left: the column {split!r} has no row for it; name rows of all parts, or leave "
+                "--split out."
+            )
         if len(np.unique(own)) == 1:
             what = found.classes[own[0]] if found.classes else own[0]
             raise LabelError(

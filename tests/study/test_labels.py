@@ -1,0 +1,184 @@
+"""Labels that cannot be probed get one clear sentence; others are read for what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layerwise.analysis.label_codes import as_classes, as_numbers, is_quantity
+from layerwise.errors import LabelError, LayerwiseError, UsageError
+from layerwise.study.labels import read_labels
+from layerwise.study.parts import divide
+from layerwise.study.probing import probe
+from tests.study.labelled import SIZE, store_of, text_store, word_store
+
+
+def objects(*values: object) -> np.ndarray:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize(
+    ("labels", "quantity"),
+    [
+        (["pos", "neg"], False),
+        (["0", "1", "0"], False),
+        ([0, 1, 2], False),
+        ([0.0, 1.0], False),
+        ([True, False], False),
+        (["3.8", "5.000", "0.2"], True),
+        ([3.8, 5.0], True),
+        (list(range(21)), True),
+        ([str(one) for one in range(30)], True),
+        (["1", "two"], False),
+    ],
+)
+def test_what_is_a_quantity(labels: list[object], quantity: bool) -> None:
+    assert is_quantity(objects(*labels)) is quantity
+
+
+def test_classes_are_in_natural_order() -> None:
+    codes, classes = as_classes(objects("B-10", "B-2", "A", "B-2"), "tag")
+    assert classes == ("A", "B-2", "B-10") and codes.tolist() == [2, 1, 0, 1]
+
+
+def test_numbers_may_be_strings() -> None:
+    assert as_numbers(objects("1.5", 2), "x").tolist() == [1.5, 2.0]
+    with pytest.raises(LabelError, match="'many'.*no number"):
+        as_numbers(objects("1.5", "many"), "x")
+
+
+BAD_TEXTS = [
+    ({"label": ["a"] * 150}, {}, LabelError, "constant"),
+    ({"label": [1.5] * 150}, {"task": "regression"}, LabelError, "constant"),
+    ({"label": ["a", "b"] * 74 + ["c", "a"]}, {}, LabelError, "'c'.*--min-count 2"),
+    ({"label": ["a", None] * 75}, {}, LabelError, "75 of 150 rows.*--skip-missing"),
+    ({"label": [0.5, float("nan")] * 75}, {}, LabelError, "no label"),
+    ({"label": [None] * 150}, {}, LabelError, "nothing to probe"),
+    ({"label": [["a"], ["b"]] * 75}, {}, LabelError, "--unit word"),
+    ({"label": ["a", "b"] * 75}, {"task": "regression"}, LabelError, "no number"),
+    ({"label": ["a", "b"] * 75}, {"task": "guess"}, UsageError, "classification, regression"),
+    ({"label": ["a", "b"] * 75}, {"group": "author"}, UsageError, "no column 'author'.*--keep author"),
+    ({"label": ["a", "b"] * 75}, {"split": "fold"}, UsageError, "no column 'fold'"),
+    ({"label": ["a", "b"] * 75, "split": ["train"] * 150}, {"split": "split"}, LabelError, "no test part"),
+    ({"label": ["a", "b"] * 75, "split": ["3"] * 150}, {"split": "split"}, LabelError, "names no part"),
+    (
+        {"label": ["a", "b"] * 75, "split": ["train"] * 100 + ["test", "dev"] * 25},
+        {"split": "split"},
+        LabelError,
+        "one label only",
+    ),
+    ({"label": ["a", "b"] * 75}, {"strengths": (0.0,)}, UsageError, "above 0"),
+    ({"label": ["a", "b"] * 75}, {"seed": -1}, UsageError, "seed"),
+    ({"label": [0.5, 1.5] * 75}, {"codelength": True}, UsageError, "codelength"),
+]
+
+
+@pytest.mark.parametrize(("kept", "options", "error", "said"), BAD_TEXTS)
+def test_bad_labels_get_one_sentence(
+    kept: dict, options: dict, error: type[LayerwiseError], said: str, tmp_path: Path
+) -> None:
+    store = text_store(tmp_path / "t.lance", **kept)
+    with pytest.raises(error, match=said) as caught:
+        probe(store, "label", **options)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith((".", ")"))
+
+
+def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
+    store = text_store(tmp_path / "t.lance")
+    with pytest.raises(UsageError, match=r"no column 'upos': it has label, number; .*--keep upos"):
+        probe(store, "upos")
+
+
+def test_too_few_texts_to_divide(tmp_path: Path) -> None:
+    store = word_store(tmp_path / "w.lance", texts=3)
+    with pytest.raises(LabelError, match="no test part is left: 3 groups .texts. cannot be divided"):
+        probe(store, "tag")
+
+
+def test_rare_classes_are_left_out_when_asked(tmp_path: Path) -> None:
+    store = text_store(tmp_path / "t.lance", label=["a", "b"] * 74 + ["c", "d"])
+    report = probe(store, "label", min_count=2).report
+    assert list(report.classes) == ["a", "b"]
+    assert any("2 rows of 2 rare classes" in note for note in report.notes)
+
+
+def test_missing_labels_are_left_out_when_asked(tmp_path: Path) -> None:
+    store = text_store(tmp_path / "t.lance", label=["a", "b", None] * 50)
+    report = probe(store, "label", skip_missing=True).report
+    assert sum(report.classes.values()) == 100
+    assert any("50 rows without a label" in note for note in report.notes)
+
+
+def test_rows_without_a_vector_are_left_out(tmp_path: Path) -> None:
+    embedded = np.arange(150) % 10 != 3
+    vectors = np.random.default_rng(0).normal(size=(150, SIZE))
+    vectors[~embedded] = np.nan
+    store = store_of(
+        tmp_path / "t.lance",
+        [[f"t{one}"] for one in range(150)],
+        {"layer_00": vectors},
+        {"label": ["a", "b"] * 75},
+        unit="text",
+        embedded=embedded,
+    )
+    report = probe(store, "label").report
+    assert sum(part.rows for part in report.parts) == 135
+    assert np.isfinite(report.row(0).scores["accuracy"].value)
+
+
+def test_a_constant_dimension_and_a_constant_layer_make_no_nan(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(150, SIZE))
+    vectors[:, 3] = 0.7
+    store = store_of(
+        tmp_path / "t.lance",
+        [[f"t{one}"] for one in range(150)],
+        {"layer_00": np.ones((150, SIZE)), "layer_01": vectors},
+        {"label": ["a", "b"] * 75},
+        unit="text",
+    )
+    report = probe(store, "label").report
+    for row in report.table:
+        assert all(np.isfinite([s.value, s.low, s.high]).all() for s in row.scores.values())
+    assert report.row(0).scores["accuracy"].value == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["train dev test", "TRAIN validation Test", "a-ud-train.conllu a-ud-dev.conllu a-ud-test.conllu"],
+)
+def test_given_parts_are_understood(spelling: str, tmp_path: Path) -> None:
+    store = text_store(tmp_path / "t.lance", split=[spelling.split()[one % 3] for one in range(150)])
+    parts, _ = divide(store, read_labels(store, "label"), "split", 0)
+    assert (parts == np.arange(150) % 3).all()
+
+
+def test_a_missing_development_part_is_cut_from_training(tmp_path: Path) -> None:
+    store = text_store(tmp_path / "t.lance", split=["train"] * 100 + ["test"] * 50)
+    parts, notes = divide(store, read_labels(store, "label"), "split", 0)
+    assert np.bincount(parts).tolist() == [80, 20, 50] and (parts[100:] == 2).all()
+    assert any("no development part" in note for note in notes)
+
+
+def test_leaks_of_a_given_split_are_told(tmp_path: Path) -> None:
+    store = store_of(
+        tmp_path / "t.lance",
+        [[f"t{one % 140}"] for one in range(150)],
+        {"layer_00": np.random.default_rng(0).normal(size=(150, SIZE))},
+        {"label": ["a", "b"] * 75, "split": (["train"] * 100 + ["dev"] * 40) + ["test"] * 10},
+        unit="text",
+    )
+    _, notes = divide(store, read_labels(store, "label"), "split", 0)
+    assert any("10 groups" in note and "also occur" in note for note in notes)
+
+
+def test_groups_of_a_column_stay_together(tmp_path: Path) -> None:
+    author = [f"author {one // 5}" for one in range(150)]
+    store = text_store(tmp_path / "t.lance", author=author)
+    found = read_labels(store, "label", group="author")
+    parts, _ = divide(store, found, None, 0)
+    assert all(len(set(parts[np.array(author) == one])) == 1 for one in author)
