@@ -66,7 +66,7 @@ def test_selectivity_tells_memory_from_knowledge(tagged: Probed) -> None:
     """Layer 0 knows word types, so it learns the control task; layer 1 does not."""
     zero, one = tagged.report.row(0), tagged.report.row(1)
     assert zero.control is not None and one.control is not None
-    assert zero.control > 0.75 > 0.6 > one.control
+    assert zero.control > 0.68 > 0.6 > one.control
     assert one.selectivity == pytest.approx(one.scores["accuracy"].value - one.control)
     assert one.selectivity is not None and zero.selectivity is not None and one.selectivity > zero.selectivity
 
@@ -79,7 +79,7 @@ def test_the_best_layer_has_the_shortest_code(tagged: Probed) -> None:
 
 def test_the_report_is_whole(tagged: Probed) -> None:
     report = tagged.report
-    assert sum(part.rows for part in report.parts) == sum(report.classes.values())
+    assert report.folds == 5 and report.parts[2].rows == sum(report.classes.values())
     assert sum(map(sum, report.confusion)) == report.parts[2].rows
     assert report.majority["accuracy"] < 0.6
     assert (
@@ -138,7 +138,7 @@ def test_classes_of_texts(texts: Store) -> None:
     report = probe(texts, "label").report
     assert report.task == "classification" and report.best == 1
     assert report.classes == {"0": 75, "1": 75}
-    assert [part.rows for part in report.parts] == [90, 30, 30]
+    assert [part.rows for part in report.parts] == [90, 30, 150]
     assert report.control == "" and any("control" in note for note in report.notes)
     assert report.row(0).control is None
 
@@ -179,8 +179,9 @@ def test_copies_of_a_text_stay_together(tmp_path: Path) -> None:
         unit="text",
     )
     report = probe(store, "label").report
-    assert [part.groups for part in report.parts] == [18, 6, 6]
-    assert sum(part.rows for part in report.parts) == 120
+    assert [part.groups for part in report.parts] == [18, 6, 30]
+    assert report.parts[2].rows == 120
+    assert report.row(0).scores["accuracy"].value < 0.75  # remembered, it would be 1
 
 
 def test_one_layer_alone(words: Store) -> None:

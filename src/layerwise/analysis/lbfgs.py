@@ -21,16 +21,15 @@ Evaluate = Callable[[Tensor, Int[Tensor, " problems"]], tuple[Tensor, Tensor]]
 """(points, which problems they belong to) to losses (problems,) and gradients (problems, *shape)."""
 
 
-def minimise(evaluate: Evaluate, start: Points, tolerance: float) -> Points:
+def minimise(evaluate: Evaluate, start: Points, goal: Float[Tensor, " problems"]) -> Points:
     """Minimise each problem along the first axis (Nocedal & Wright 2006, algorithms 3.1 and 7.5).
 
-    A problem is done when the norm of its gradient fell to `tolerance` times that at the start, or
-    when float32 sees no further descent; none takes more than `MAX_STEPS` steps.
+    A problem is done when the norm of its gradient fell to its `goal`, or when float32 sees no further
+    descent; none takes more than `MAX_STEPS` steps.
     """
     result, point = start.clone(), start
     active = torch.arange(len(start))
     loss, gradient = evaluate(point, active)
-    goal = tolerance * _norm(gradient)
     past: list[tuple[Tensor, Tensor, Tensor]] = []
     for step in range(MAX_STEPS):
         going = _norm(gradient) > goal

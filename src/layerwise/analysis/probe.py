@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from layerwise.analysis import scores
-from layerwise.analysis.logistic import fit_logistic
+from layerwise.analysis.logistic import COARSE, fit_logistic
 from layerwise.analysis.resampling import Metric
 from layerwise.analysis.ridge import fit_ridge
 
@@ -92,7 +92,8 @@ class Fit:
 def fit_probe(rows: Float[Tensor, "rows rank"], variance: Float[Tensor, " rank"], task: Task) -> Fit:
     """Fit every strength on the training part and take the best on the development part.
 
-    Of strengths that score the same the strongest is taken.
+    Of strengths that score the same the strongest is taken. Logistic probes are fitted coarsely to be
+    compared; the one chosen goes on to its minimum.
 
     Args:
         rows: all parts, on principal axes of the training part.
@@ -107,6 +108,11 @@ def fit_probe(rows: Float[Tensor, "rows rank"], variance: Float[Tensor, " rank"]
     scored = np.nan_to_num(np.array(reached), nan=-np.inf)
     chosen = max(range(len(scored)), key=lambda number: (scored[number], task.strengths[number]))
     weight, bias = weights[chosen], biases[chosen]
+    if task.kind == "classification":
+        known, alone = torch.from_numpy(task.labels[task.training]), task.strengths[chosen : chosen + 1]
+        begin = (weights[chosen : chosen + 1], biases[chosen : chosen + 1])
+        fine = fit_logistic(rows[task.training], known, task.classes, alone, variance, start=begin)
+        weight, bias = fine[0][0], fine[1][0]
     return Fit(
         task.strengths[chosen],
         float(reached[chosen]),
@@ -123,7 +129,7 @@ def fit_strengths(
     target = torch.from_numpy(labels)
     if task.kind == "regression":
         return fit_ridge(rows, target, task.strengths, variance)
-    return fit_logistic(rows, target, task.classes, task.strengths, variance)
+    return fit_logistic(rows, target, task.classes, task.strengths, variance, COARSE)
 
 
 def predict(rows: Tensor, weight: Tensor, bias: Tensor, task: Task) -> Shaped[ndarray, " rows"]:

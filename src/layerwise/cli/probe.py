@@ -30,9 +30,13 @@ def command(
         typer.Option(help="Kept column: rows with equal values stay in one part.", show_default="the text"),
     ] = None,
     split: Annotated[
-        str | None,
+        str | None, typer.Option(help="Kept column that says train, dev, test.", show_default="drawn")
+    ] = None,
+    folds: Annotated[
+        int | None,
         typer.Option(
-            help="Kept column that says train, dev, test.", show_default="60, 20, 20 % of the groups"
+            help="1: draw 60, 20, 20 % of the texts; 5: five times, so that each is tested once.",
+            show_default="5 below 2,000 texts",
         ),
     ] = None,
     min_count: Annotated[
@@ -78,6 +82,7 @@ def command(
             pair=pair,
             group=group,
             split=split,
+            folds=folds,
             min_count=min_count,
             skip_missing=skip_missing,
             control=control,

@@ -36,9 +36,10 @@ def _head(report: ProbeReport) -> str:
     kinds = {"classification": f"{counted(len(report.classes), 'class', 'classes')}", "regression": "numbers"}
     kind = kinds.get(report.task, "similarity, cosine of two texts")
     parts = ", ".join(f"{part.name} {part.rows:,} ({counted(part.groups, 'group')})" for part in report.parts)
+    folds = f"; {report.folds} folds, each group is tested once" if report.folds > 1 else ""
     return (
         f"{report.label} ({kind}) from {report.unit} vectors of {report.model} in {report.store}\n"
-        f"parts: {parts}; seed {report.seed}; {report.seconds:.1f} s"
+        f"parts: {parts}{folds}; seed {report.seed}; {report.seconds:.1f} s"
     )
 
 

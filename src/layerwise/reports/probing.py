@@ -122,7 +122,8 @@ class ProbeReport:
         unit: what a row is.
         metrics: those of the table, the leading one first.
         classes: class to its number of rows (classification).
-        parts: training, development and test part.
+        folds: how many times the rows were divided; each row is in at most one test part.
+        parts: training, development and test part; of several folds the first's, and the test rows of all.
         table: a row a feature: the layers in order, then `mean`, `concat`, `scalar`.
         majority: scores of answering the most frequent class of the training part (its mean, in regression).
         best: the layer with the highest score on the development part.
@@ -148,6 +149,7 @@ class ProbeReport:
     unit: str
     metrics: tuple[str, ...]
     classes: Mapping[str, int]
+    folds: int
     parts: tuple[Part, ...]
     table: tuple[FeatureScore, ...]
     majority: Mapping[str, float]

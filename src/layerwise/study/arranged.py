@@ -31,12 +31,14 @@ class Arranged:
     parts: Int[ndarray, " rows"]
 
     @classmethod
-    def of(cls, store: Store, found: Labelled, parts: Int[ndarray, " rows"], seed: int) -> Arranged:
-        """Sort labelled rows by part; whole groups of the training part are shuffled."""
+    def of(
+        cls, store: Store, found: Labelled, parts: Int[ndarray, " rows"], seed: int
+    ) -> tuple[Arranged, Int[ndarray, " rows"]]:
+        """Sort labelled rows by part; whole groups of the training part are shuffled. Also gives the order."""
         shuffled = np.random.default_rng(seed).permutation(int(found.groups.max()) + 1)
         place = np.where(parts == TRAIN, shuffled[found.groups], 0)
         order = np.lexsort((np.arange(len(parts)), place, parts))
-        return cls(store, found.only(order), parts[order])
+        return cls(store, found.only(order), parts[order]), order
 
     @property
     def vectors(self) -> int:

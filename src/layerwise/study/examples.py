@@ -7,34 +7,34 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from layerwise.reports.probing import Example
-from layerwise.study.arranged import Arranged
+from layerwise.store.reader import Store
 from layerwise.study.context import in_context
+from layerwise.study.labels import Labelled
 
 SHOWN = 12
 
 
 def telling_examples(
-    rows: Arranged,
-    test: slice,
-    best: Int[ndarray, " test"],
-    last: Int[ndarray, " test"],
+    store: Store,
+    tested: Labelled,
+    best: Int[ndarray, " tested"],
+    last: Int[ndarray, " tested"],
     seed: int,
 ) -> tuple[Example, ...]:
     """A random dozen of them, in order of the store.
 
     Args:
-        test: where the test part is among the arranged rows.
+        tested: the rows of the test part.
         best, last: what the probes on these layers answer, as codes of classes.
     """
-    found = rows.found.only(np.arange(len(rows.found))[test])
-    telling = np.flatnonzero((best == found.labels) & (last != found.labels))
+    telling = np.flatnonzero((best == tested.labels) & (last != tested.labels))
     chosen = np.random.default_rng(seed).permutation(telling)[:SHOWN]
     examples = []
-    for place in chosen[np.argsort(found.rows[chosen])].tolist():
-        unit = in_context(rows.store, int(found.rows[place]))
+    for place in chosen[np.argsort(tested.rows[chosen])].tolist():
+        unit = in_context(store, int(tested.rows[place]))
         context = unit.context
-        if found.partners is not None:
-            context += " ‖ " + in_context(rows.store, int(found.partners[place])).surface
-        named = (found.classes[code] for code in (found.labels[place], best[place], last[place]))
+        if tested.partners is not None:
+            context += " ‖ " + in_context(store, int(tested.partners[place])).surface
+        named = (tested.classes[code] for code in (tested.labels[place], best[place], last[place]))
         examples.append(Example(unit.text_id, unit.unit_id, unit.surface, context, *named))
     return tuple(examples)

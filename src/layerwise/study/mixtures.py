@@ -15,7 +15,7 @@ from torch import Tensor
 from layerwise.analysis.learned_mix import learn_shares
 from layerwise.analysis.principal_axes import PrincipalAxes
 from layerwise.analysis.probe import Task
-from layerwise.reports.probing import Feature, ScalarMix
+from layerwise.reports.probing import ScalarMix
 from layerwise.store.reader import Name
 from layerwise.study.arranged import Arranged
 
@@ -130,6 +130,16 @@ class Mixtures:
         return PrincipalAxes.fit(torch.cat(parts, 1), min(CONCAT_AXES, CONCAT_VALUES // rows))
 
 
-def is_layer(feature: Feature) -> bool:
-    """Whether a feature is a layer of the model, not several put together."""
-    return feature not in ("mean", "concat", "scalar")
+def mean_mix(mixes: Sequence[ScalarMix]) -> ScalarMix:
+    """The mean of the mixes that several folds learned."""
+    scaled = [mix.gamma * torch.tensor(mix.weights).softmax(0) for mix in mixes]
+    unscaled = torch.stack(scaled).mean(0)
+    shares = torch.tensor([mix.shares for mix in mixes]).mean(0)
+    gamma = float(unscaled.sum())
+    return ScalarMix(
+        layers=mixes[0].layers,
+        shares=tuple(shares.tolist()),
+        weights=tuple((unscaled / gamma).clamp(min=1e-30).log().tolist()),
+        gamma=gamma,
+        rows=min(mix.rows for mix in mixes),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -30,46 +30,87 @@ SPELLINGS = {
 }
 """What the value of a split column may be, or have in it as a word (`en_ewt-ud-train.conllu`)."""
 
+MANY = 2_000
+"""From so many groups on one division is enough, and folds would take five times as long."""
+
 FEW = 30
 """Groups of the test part under which an interval is told to be rough."""
 
 
 def divide(
-    store: Store, found: Labelled, split: str | None, seed: int
-) -> tuple[Int[ndarray, " rows"], tuple[str, ...]]:
-    """The part of each labelled row, and what a reader should know about it.
+    store: Store, found: Labelled, split: str | None, seed: int, folds: int | None = None
+) -> tuple[tuple[Int[ndarray, " rows"], ...], tuple[str, ...]]:
+    """The part of each labelled row, once or in several folds, and what a reader should know about it.
+
+    Args:
+        split: a kept column that says it; None draws the parts.
+        folds: 1 for one division of 60, 20 and 20 % of the groups; 5 for five, in which each group is
+            tested once. By default five if there are fewer than `MANY` groups.
 
     Raises:
-        UsageError: there is no column `split`.
-        LabelError: it has values that name no part, or a part is empty or of one class.
+        UsageError: there is no column `split`, or another number of folds.
+        LabelError: the column has values that name no part, or a part is empty or of one class.
     """
+    if folds not in (None, 1, len(PATTERN)):
+        raise UsageError(f"{folds} folds were asked for: expected 1 or {len(PATTERN)}.")
     notes: list[str] = []
     if split is None:
-        parts = draw_parts(found.groups, _strata(found), seed)
+        divisions = _drawn(found, seed, folds)
+    elif folds not in (None, 1):
+        raise UsageError("folds are drawn, and --split gives the parts: leave one of them out.")
     else:
         parts = _given(store, found, split)
         if (parts == TRAIN).any() and not (parts == DEVELOPMENT).any():
             training = np.flatnonzero(parts == TRAIN)
-            own = found.only(training)
-            own_groups = np.unique(own.groups, return_inverse=True)[1]
+            own_groups = np.unique(found.groups[training], return_inverse=True)[1]
             parts[training] = draw_parts(own_groups, np.zeros(own_groups.max() + 1, int), seed, CUT)
             notes.append(
                 f"The column {split!r} names no development part: a fifth of the training part is it."
             )
         notes += _leaks(found, parts)
-    _check(found, parts, split)
-    notes += _unseen(found, parts)
-    groups = len(np.unique(found.groups[parts == TEST]))
+        divisions = (parts,)
+    for parts in divisions:
+        _check(found, parts, split)
+    notes += _unseen(found, divisions)
+    if len(divisions) > 1:
+        notes.append(
+            "Each row was tested once, by a probe trained on other groups; as these probes share training rows, the "
+            "intervals are somewhat too narrow (Bengio & Grandvalet 2004)."
+        )
+    groups = len(np.unique(found.groups[_tested(divisions)]))
     if groups < FEW:
         notes.append(f"The test part has {counted(groups, 'group')} only: its intervals are rough.")
-    return parts, tuple(notes)
+    return divisions, tuple(notes)
 
 
-def sizes(found: Labelled, parts: Int[ndarray, " rows"]) -> tuple[Part, ...]:
-    """Rows and groups of each part."""
+def _drawn(found: Labelled, seed: int, folds: int | None) -> tuple[Int[ndarray, " rows"], ...]:
+    groups, number = int(found.groups.max()) + 1, len(PATTERN)
+    if groups < number:
+        raise LabelError(
+            f"no test part is left: {counted(groups, 'group')} (texts) cannot be divided into training, development "
+            f"and test part; expected at least {number}."
+        )
+    if folds == 1 or (folds is None and groups >= MANY):
+        return (draw_parts(found.groups, _strata(found), seed),)
+    of_row = draw_parts(found.groups, _strata(found), seed, tuple(range(number)))
     return tuple(
-        Part(name, int((parts == part).sum()), len(np.unique(found.groups[parts == part])))
-        for part, name in enumerate(NAMES)
+        np.where(of_row == fold, TEST, np.where(of_row == (fold + 1) % number, DEVELOPMENT, TRAIN))
+        for fold in range(number)
+    )
+
+
+def _tested(divisions: Sequence[Int[ndarray, " rows"]]) -> ndarray:
+    tested: ndarray = np.any([parts == TEST for parts in divisions], axis=0)
+    return tested
+
+
+def sizes(found: Labelled, divisions: Sequence[Int[ndarray, " rows"]]) -> tuple[Part, ...]:
+    """Rows and groups of each part; of several folds those of the first, and of the test part all."""
+    first = divisions[0]
+    masks = [first == TRAIN, first == DEVELOPMENT, _tested(divisions)]
+    return tuple(
+        Part(name, int(mask.sum()), len(np.unique(found.groups[mask])))
+        for name, mask in zip(NAMES, masks, strict=True)
     )
 
 
@@ -112,12 +153,6 @@ def _meaning(value: object, split: str) -> int:
 
 
 def _check(found: Labelled, parts: Int[ndarray, " rows"], split: str | None) -> None:
-    groups = len(np.unique(found.groups))
-    if split is None and groups < len(PATTERN):
-        raise LabelError(
-            f"no test part is left: {counted(groups, 'group')} (texts) cannot be divided into training, development "
-            f"and test part; expected at least {len(PATTERN)}."
-        )
     for part, name in enumerate(NAMES):
         own = found.labels[parts == part]
         if not len(own):
@@ -143,13 +178,13 @@ def _leaks(found: Labelled, parts: Int[ndarray, " rows"]) -> list[str]:
     )
 
 
-def _unseen(found: Labelled, parts: Int[ndarray, " rows"]) -> list[str]:
+def _unseen(found: Labelled, divisions: Sequence[Int[ndarray, " rows"]]) -> list[str]:
     if not found.classes:
         return []
-    missing = np.setdiff1d(found.labels[parts == TEST], found.labels[parts == TRAIN])
-    names = ", ".join(found.classes[code] for code in missing[:5])
+    missing: set[int] = set()
+    for parts in divisions:
+        missing |= set(found.labels[parts == TEST].tolist()) - set(found.labels[parts == TRAIN].tolist())
+    names = ", ".join(found.classes[code] for code in sorted(missing)[:5])
     return (
-        [f"Classes of the test part that the training part lacks count as wrong: {names}."]
-        if len(missing)
-        else []
+        [f"Classes of a test part that its training part lacks count as wrong: {names}."] if missing else []
     )

@@ -13,8 +13,11 @@ from torch import Tensor
 from layerwise.analysis.probe import METRICS, point
 from layerwise.analysis.resampling import Counts, in_blocks, interval, resamples, two_sided
 from layerwise.analysis.split import TEST
-from layerwise.reports.probing import Difference, Feature, FeatureScore, Score
+from layerwise.reports.probing import Difference, Feature, FeatureScore, ProbeReport, Score
 from layerwise.study.arranged import Arranged
+from layerwise.study.labels import Labelled
+from layerwise.study.parts import divide, sizes
+from layerwise.study.probe_run import Probed, ProbeRun
 
 _METRICS = METRICS["similarity"]
 _LEADING = next(iter(_METRICS))
@@ -94,3 +97,43 @@ class Cosines:
 def _cosine(product: Tensor, first: Tensor, second: Tensor) -> Float[ndarray, " rows"]:
     found: ndarray = (product / (first * second).sqrt().clamp(min=1e-30)).double().numpy()
     return found
+
+
+def probe_similarity(run: ProbeRun, found: Labelled, split: str | None) -> Probed:
+    """Score the cosines of all pairs, or of those of the test part if a column says which they are."""
+    notes: tuple[str, ...] = ("Nothing is trained, so every pair is a test pair.",)
+    parts = np.full(len(found), TEST)
+    if split is not None:
+        (parts,), notes = divide(run.store, found, split, run.seed)
+    pairs, _ = Arranged.of(run.store, found, parts, run.seed)
+    table, cosines = SimilarityTable(pairs, run.seed), Cosines()
+    vectors: Tensor | None = None
+    for layer in run.layers:
+        run.progress(f"layer {layer}")
+        vectors = pairs.read(layer, vectors)
+        table.add(layer, cosines.see(vectors))
+    if len(run.layers) > 1:
+        table.add("mean", cosines.mean())
+        table.add("concat", cosines.concat())
+        notes += ("There is no scalar mix, as cosines are compared without training.",)
+    best = table.best(run.layers)
+    differences = {layer: table.difference(best, layer, len(run.layers) - 1) for layer in run.layers}
+    enough = next(layer for layer in run.layers if layer == best or differences[layer].low <= 0)
+    report = ProbeReport(
+        **run.head(found, "similarity"),
+        folds=1,
+        parts=tuple(part for part in sizes(found, (parts,)) if part.rows),
+        table=tuple(table.rows.values()),
+        majority={},
+        best=best,
+        enough=enough,
+        best_against_last=differences[run.last] if best != run.last else None,
+        best_against_enough=differences[enough] if best != enough else None,
+        scalar_mix=None,
+        confusion=(),
+        examples=(),
+        control="",
+        seconds=run.seconds,
+        notes=(*found.notes, *notes),
+    )
+    return Probed(report, {})

@@ -1,0 +1,108 @@
+"""One division of labelled rows into parts, and the probes fitted under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from numpy import ndarray
+from torch import Tensor
+
+from layerwise.analysis.codelength import code_length, uniform_length
+from layerwise.analysis.control import control_labels
+from layerwise.analysis.principal_axes import PrincipalAxes
+from layerwise.analysis.probe import Fit, Task, fit_probe, fit_strengths
+from layerwise.analysis.split import DEVELOPMENT, TEST, TRAIN
+from layerwise.store.reader import Store
+from layerwise.study.arranged import Arranged
+from layerwise.study.labels import Labelled
+
+
+@dataclass(frozen=True, slots=True)
+class FoldFit:
+    """What one feature came to in one fold.
+
+    Attributes:
+        fit: the probe, on the axes of the training part.
+        control: (test rows,) what the control task's probe answered; None without one.
+        bits, uniform_bits: online and uniform code length; None if it was not asked for.
+        weight, bias: the probe for vectors as they are stored.
+    """
+
+    fit: Fit
+    control: Shaped[ndarray, " test"] | None
+    bits: float | None
+    uniform_bits: float | None
+    weight: Float[ndarray, "classes size"]
+    bias: Float[ndarray, " classes"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Labelled rows, divided.
+
+    Attributes:
+        rows: arranged by part.
+        task: labels in that order.
+        control: the control task in that order, or None.
+        tested: (test rows,) numbers of the test part's rows among the labelled rows.
+    """
+
+    rows: Arranged
+    task: Task
+    control: Task | None
+    tested: Int[ndarray, " test"]
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        found: Labelled,
+        parts: Int[ndarray, " rows"],
+        strengths: Sequence[float],
+        control: bool,
+        seed: int,
+    ) -> Fold:
+        """Arrange the rows; with `control`, draw a control task if they have word types."""
+        rows, order = Arranged.of(store, found, parts, seed)
+        kind = "classification" if found.classes else "regression"
+        train, development = (int((parts == part).sum()) for part in (TRAIN, DEVELOPMENT))
+        task = Task(kind, rows.found.labels, len(found.classes), train, development, tuple(strengths))
+        other = None
+        if control and found.types is not None:
+            other = replace(task, labels=control_labels(found.types, found.labels, seed)[order])
+        return cls(rows, task, other, order[rows.parts == TEST])
+
+    def fit(
+        self, vectors: Float[Tensor, "rows width"], *, codelength: bool, on_axes: bool = False
+    ) -> FoldFit:
+        """Probe a feature; with `on_axes` it is on principal axes already and is not standardised again."""
+        axes = PrincipalAxes.fit(vectors[self.task.training], standardise=not on_axes)
+        turned = axes.apply(vectors)
+        fit = fit_probe(turned, axes.variance, self.task)
+        control = None
+        if self.control is not None:  # with the strength that the task itself chose
+            alone = replace(self.control, strengths=(fit.l2,))
+            control = fit_probe(turned, axes.variance, alone).predictions
+        bits = code_length(turned, axes.variance, self.task) if codelength else None
+        weight, bias = axes.unfold(fit.weight, fit.bias)
+        uniform = uniform_length(self.task) if codelength else None
+        return FoldFit(fit, control, bits, uniform, weight.numpy(), bias.numpy())
+
+
+def fit_on_all(
+    rows: Arranged, vectors: Float[Tensor, "rows width"], task: Task, l2: float
+) -> tuple[Float[ndarray, "classes width"], Float[ndarray, " classes"]]:
+    """The probe that all rows train, of one strength: (weight, bias) for vectors as they are stored."""
+    whole = replace(task, train=len(rows.found), development=0, strengths=(l2,))
+    axes = PrincipalAxes.fit(vectors)
+    weights, biases = fit_strengths(axes.apply(vectors), whole.labels, axes.variance, whole)
+    weight, bias = axes.unfold(weights[0], biases[0])
+    return weight.numpy(), bias.numpy()
+
+
+def test_rows(folds: Sequence[Fold]) -> Int[ndarray, " tested"]:
+    """Numbers of the labelled rows that are tested, fold after fold; none comes twice."""
+    return np.concatenate([fold.tested for fold in folds])
