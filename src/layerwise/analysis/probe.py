@@ -16,7 +16,7 @@ from layerwise.analysis.logistic import COARSE, fit_logistic
 from layerwise.analysis.resampling import Metric
 from layerwise.analysis.ridge import fit_ridge
 
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 
 MakeMetric = Callable[[ndarray, ndarray, ndarray], Metric]
 

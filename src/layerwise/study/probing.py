@@ -53,7 +53,7 @@ def probe(
         skip_missing: leave out rows without a label.
         control: also probe a control task (Hewitt & Liang 2019), where rows are words or tokens.
         codelength: also compute the online code length (Voita & Titov 2020); classification only.
-        strengths: L2 strengths to choose from; 1e-5, 1e-4 … 10 by default.
+        strengths: L2 strengths to choose from; 1e-5, 1e-4 … 100 by default.
         seed: of split, bootstrap, control task and examples.
         progress: called with what is being done.
 
