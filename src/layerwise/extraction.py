@@ -55,6 +55,7 @@ def extract(
     id_column: str | None = None,
     words_column: str | None = None,
     keep: Sequence[str] = (),
+    format: str | None = None,
     limit: int | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
@@ -76,6 +77,8 @@ def extract(
         text_column, pair_column, id_column, words_column: where to find what in the source; with
             `pairs="separate"` and neither text named, they are `sentence1` and `sentence2`.
         keep: columns of the source to copy into the store.
+        format: how to read the source, whatever its ending: `"txt"`, `"jsonl"`, `"csv"`, `"tsv"`,
+            `"parquet"`, `"conllu"` or `"conll"`.
         limit: take only the first texts.
         overwrite: start again, whatever store is there.
         progress: called after every batch and chunk, and now and then while the source gives nothing.
@@ -111,7 +114,7 @@ def extract(
             "second with --pair-column, or leave both names out where they are sentence1 and sentence2."
         )
     paths = [source] if isinstance(source, str | Path) else list(source)
-    sources = Sources(paths, SourceOptions(text_column, pair_column, id_column, words_column, keep))
+    sources = Sources(paths, SourceOptions(text_column, pair_column, id_column, words_column, keep, format))
     if words is None:
         own = words_column is not None or (unit == "word" and sources.give_words)
         words = "given" if own else "tokenizer"

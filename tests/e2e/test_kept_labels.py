@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import layerwise
@@ -68,3 +71,55 @@ def test_a_list_of_another_length_is_refused(tmp_path: Path) -> None:
         f"extract {source} -o {tmp_path / 'p.lance'} --unit word --words-column words --words unicode"
     )
     assert mixed.status == 2 and "choose one" in mixed.err
+
+
+def test_words_and_labels_as_conll_2003_is_published(tmp_path: Path) -> None:
+    source = tmp_path / "eng.testa"
+    source.write_text("-DOCSTART- -X- O O\n\nOslo NNP I-NP I-LOC\nwaits VBZ I-VP O\n", encoding="utf-8")
+    command = f"extract {source} -o {tmp_path / 'o'} --unit word --keep label,pos"
+    refused = run(command)
+    assert refused.status == 1 and "--format" in refused.err
+    assert run(f"{command} --format conll").status == 0
+    store = layerwise.open(tmp_path / "o")
+    assert store.metadata["words"] == "given" and store.metadata["source"]["options"]["format"] == "conll"
+    assert store.units()["unit"].to_pylist() == ["Oslo", "waits"]
+    assert store.units()["label"].to_pylist() == ["I-LOC", "O"]
+    assert "unknown format" in run(f"{command} --format iob").err
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_tags_as_hugging_face_exports_them(tmp_path: Path, ending: str) -> None:
+    rows = [
+        {"id": "0", "tokens": ["Oslo", "waits", "."], "ner_tags": [5, 0, 0]},
+        {"id": "1", "tokens": ["Rain"], "ner_tags": [0]},
+    ]
+    source = tmp_path / f"train.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), source)
+    else:
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    command = f"extract {source} -o {tmp_path / 'o'} --unit word --words-column tokens --keep ner_tags"
+    assert run(f"{command} --id-column id").status == 0
+    units = layerwise.open(tmp_path / "o").units()
+    assert units["unit"].to_pylist() == ["Oslo", "waits", ".", "Rain"]
+    assert units["ner_tags"].to_pylist() == [5, 0, 0, 0] and units["id"].to_pylist() == ["0", "0", "0", "1"]
+
+
+def test_the_sts_benchmark_needs_no_columns_named(tmp_path: Path) -> None:
+    source = tmp_path / "stsbenchmark.tsv.gz"
+    header = "split\tgenre\tdataset\tyear\tsid\tscore\tsentence1\tsentence2\n"
+    row = 'test\tmain-news\theadlines\t2013\t0002\t3.200\t"Rain.\tIt\'s "raining.\n'
+    source.write_bytes(gzip.compress((header + row).encode()))
+    assert run(f"extract {source} -o {tmp_path / 'o'} --pairs separate --keep score,split").status == 0
+    units = layerwise.open(tmp_path / "o").units()
+    assert units["unit"].to_pylist() == ['"Rain.', "It's \"raining."]
+    assert units["score"].to_pylist() == ["3.200", "3.200"]
+    plain = tmp_path / "sts-test.csv"
+    plain.write_text("main-news\theadlines\t2013\t0002\t3.2\tRain is falling.\tIt rains.\n", encoding="utf-8")
+    refused = run(f"extract {plain} -o {tmp_path / 'p'} --pairs separate")
+    assert refused.status == 1 and "--text-column 5 --pair-column 6" in refused.err
+    numbered = (
+        f"extract {plain} -o {tmp_path / 'p'} --pairs separate --text-column 5 --pair-column 6 --keep 4"
+    )
+    assert run(numbered).status == 0
+    assert layerwise.open(tmp_path / "p").units()["4"].to_pylist() == ["3.2", "3.2"]

@@ -59,7 +59,8 @@ def test_no_header_and_a_number_in_the_first_line(write: Write) -> None:
     assert (first.text, first.kept) == ("Our friends won't buy this.", {"1": "1"})
     assert (second.text, second.kept) == ("They drank the pub.", {"1": "0"})
     with pytest.raises(
-        ColumnError, match=r"in its first line \(no header\? name columns by number, from 0\)"
+        ColumnError,
+        match=r"in its first line \(no header\? name columns by number, from 0, as in --text-column 3\)",
     ):
         read(cola)
 

@@ -52,10 +52,26 @@ def command(
     stride: options.StrideOption = None,
     long_text: options.LongTextOption = "window",
     pairs: options.PairsOption = "joint",
-    text_column: Annotated[
-        str | None, typer.Option(help="Column with the text.", show_default="text, sentence, or the only one")
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="How to read SOURCE, whatever its ending: txt, jsonl, csv, tsv, parquet, conllu, conll.",
+            show_default="by its ending",
+        ),
     ] = None,
-    pair_column: Annotated[str | None, typer.Option(help="Column with the second text of a pair.")] = None,
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column with the text.",
+            show_default="text, sentence, or the only one; sentence1 with --pairs separate",
+        ),
+    ] = None,
+    pair_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column with the second text of a pair.", show_default="sentence2 with --pairs separate"
+        ),
+    ] = None,
     id_column: Annotated[str | None, typer.Option(help="Column with your own identifier of a text.")] = None,
     keep: Annotated[
         str | None,
@@ -107,6 +123,7 @@ def command(
             text_column=text_column,
             pair_column=pair_column,
             id_column=id_column,
+            format=format,
             keep=[name.strip() for name in keep.split(",")] if keep else (),
             limit=limit,
             overwrite=overwrite,

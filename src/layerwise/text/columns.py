@@ -28,6 +28,7 @@ class SourceOptions:
         id_column: column of the user's own identifier (`sent_id` in CoNLL-U).
         words_column: column with a list of words or of [start, end] character spans.
         keep: columns to hand on.
+        format: how to read the source (`formats.FORMATS`), whatever its ending; None: by its ending.
     """
 
     text_column: str | None = None
@@ -35,6 +36,7 @@ class SourceOptions:
     id_column: str | None = None
     words_column: str | None = None
     keep: tuple[str, ...] = ()
+    format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class Columns:
         others = [options.pair_column, options.id_column, options.words_column, *options.keep]
         for wanted in (options.text_column, *others):
             if wanted is not None and wanted not in available:
+                texts = (options.text_column, options.pair_column)
+                if options.pair_column is not None and wanted in texts:
+                    hint += "; name the texts with --text-column and --pair-column"
                 raise ColumnError(f"{name} has no column {wanted!r}: it has {listed(available)}{hint}.")
         text = options.text_column or next((column for column in TEXT_COLUMNS if column in available), None)
         if text is None and options.words_column is None:

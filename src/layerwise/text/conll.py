@@ -3,12 +3,15 @@
 A word a row, columns between tabs or (without tabs) spaces, a blank line after each sentence,
 `-DOCSTART-` rows between documents. The first column is `form`, the last `label`; of four, the
 others are `pos` and `chunk`. A text is a sentence, its words joined by single spaces.
+Chinese sets have a character a row.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+
+import regex
 
 from layerwise.errors import ColumnError, SourceError
 from layerwise.text.columns import SourceOptions, listed
@@ -23,8 +26,12 @@ NAMES = {
     3: ("form", "pos", "label"),
     4: ("form", "pos", "chunk", "label"),
 }
-COMMENT = re.compile(r"# ?id\b")
-"""MultiCoNER writes `# id 5f0b... domain=en` before a sentence; a lone `#` is a word (in tweets)."""
+COMMENT = re.compile(r"# ?id\b|# (sent_id|text|newdoc|newpar)\b.*=|#(begin|end) document\b")
+"""MultiCoNER writes `# id 5f0b... domain=en` before a sentence, others as CoNLL-U does, OntoNotes
+`#begin document (...)`; a lone `#` is a word (in tweets)."""
+
+NUMBERED = regex.compile(r"(\S)\d")
+"""Weibo NER (Peng & Dredze 2015) has the place of each character in its word behind it: 科0, 技1."""
 
 Rows = list[list[str]]
 
@@ -38,12 +45,15 @@ def read_conll(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         SourceEncodingError: a line is not UTF-8.
     """
     names: Sequence[str] | None = None
+    numbered = False
     for rows in _read_sentences(stream):
         if names is None:
             names = _names(len(rows[0]))
             _check(options, names, stream.name)
-        text, words = join_words([row[0] for row in rows])
-        kept = {name: [row[names.index(name)] for row in rows] for name in options.keep}
+            numbered = _numbered([row[0] for row in rows])
+        forms = [NUMBERED.sub(r"\1", row[0]) if numbered and len(row[0]) == 2 else row[0] for row in rows]
+        text, words = join_words(forms)
+        kept = {name: forms if name == "form" else _column(rows, names.index(name)) for name in options.keep}
         yield TextRecord(text, words=words, kept=kept)
 
 
@@ -58,6 +68,8 @@ def _read_sentences(stream: Stream) -> Iterator[Rows]:
             rows = []
         elif row[0] == "-DOCSTART-" or (not rows and COMMENT.match(line)):
             continue
+        elif count is not None and len(row) == count - 1 and line[0] == " ":
+            rows.append([" ", *row])  # a space is a character too, where there is a character a row
         else:
             count = count or len(row)
             if len(row) != count:
@@ -67,7 +79,8 @@ def _read_sentences(stream: Stream) -> Iterator[Rows]:
                 )
             if count == 10 and row[0] == "1":
                 raise SourceError(
-                    f"{stream.name} looks like CoNLL-U, with ten columns: give it the ending .conllu."
+                    f"{stream.name} looks like CoNLL-U, with ten columns: give it the ending .conllu, or pass "
+                    "--format conllu."
                 )
             rows.append(row)
     if rows:
@@ -79,6 +92,15 @@ def _split(line: str) -> list[str]:
     if not line.strip(" \t"):
         return []
     return line.split("\t") if "\t" in line else [part for part in line.split(" ") if part]
+
+
+def _numbered(forms: Sequence[str]) -> bool:
+    """Whether each character has a number behind it, as in Weibo NER: by the first sentence."""
+    return len(forms) > 1 and all(map(NUMBERED.fullmatch, forms)) and bool(regex.match(r"\p{Han}", forms[0]))
+
+
+def _column(rows: Rows, number: int) -> list[str]:
+    return [row[number] for row in rows]
 
 
 def _names(count: int) -> Sequence[str]:

@@ -106,7 +106,7 @@ def _read_line(sentence: Sentence, line: str, where: str) -> None:
         hint = " separated by tabs, not spaces" if len(columns) == 1 else ""
         raise SourceError(
             f"{where}: the row has {len(columns)} columns; CoNLL-U has 10{hint}, and a blank line after each "
-            "sentence: correct the row, or name the file .conll if it has word and label columns only."
+            "sentence: correct the row, or pass --format conll if it has word and label columns only."
         )
     if "." not in columns[0]:
         _add_row(sentence, columns, where)

@@ -7,7 +7,8 @@ in much of Europe) or a tab (as the STS benchmark's `sts-train.csv` has).
 Where tabs separate, nothing is quoted: a `"` is a character like any other, as in GLUE's files,
 which have unbalanced quotes. A `.tsv` that was written with quoting should be named `.csv` with commas.
 
-Files without a header (CoLA, the STS benchmark) are read by naming columns by number, from 0.
+Files without a header (CoLA, the STS benchmark) are read by naming columns by number, from 0; their
+rows may have more fields or fewer, if they have those that are named.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 
 from layerwise.errors import ColumnError, SourceError
 from layerwise.text.columns import Columns, SourceOptions, listed
+from layerwise.text.layouts import refuse_other_layout
 from layerwise.text.lines import place, read_lines
 from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
@@ -37,6 +39,7 @@ def read_csv(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         SourceError: a row has more or fewer fields than the header, or its quotes are wrong.
         SourceEncodingError: a line is not UTF-8.
     """
+    refuse_other_layout(stream, options, "csv")
     delimiter = _delimiter(re.split(rb"[\r\n]", stream.head(), maxsplit=1)[0])
     rows = _tab_rows(stream) if delimiter == "\t" else _quoted_rows(stream, delimiter)
     return _records(rows, options, stream.name, quoted=delimiter != "\t")
@@ -53,6 +56,7 @@ def _delimiter(line: bytes) -> str:
 
 def read_tsv(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
     """Read tab separated texts, in which nothing is quoted; raises as `read_csv`."""
+    refuse_other_layout(stream, options, "tsv")
     return _records(_tab_rows(stream), options, stream.name, quoted=False)
 
 
@@ -64,8 +68,7 @@ def _records(rows: Iterator[Row], options: SourceOptions, name: str, *, quoted: 
     numbered = _numbered(options, header, name)
     if numbered:
         header = [str(number) for number in range(len(header))]
-    hint = " in its first line (no header? name columns by number, from 0)"
-    columns = Columns.resolve(options, header, header, name, "" if numbered else hint)
+    columns = Columns.resolve(options, header, header, name, "" if numbered else _hint(options, header))
     if len(header) == 1 and columns.text != options.text_column and re.search(r"\s", header[0].strip()):
         raise ColumnError(
             f"{name} has one column, and its first line {header[0][:60]!r} may be its name or a text: pass "
@@ -74,11 +77,12 @@ def _records(rows: Iterator[Row], options: SourceOptions, name: str, *, quoted: 
     _refuse_ambiguous(columns.names, header, name)
     for number, fields in [first] if numbered else []:
         yield columns.record(dict(zip(header, fields, strict=True)), place(name, number))
+    # Rows without a header may have optional fields at their end, as the STS benchmark's have.
+    needed = 1 + max(map(int, columns.names)) if numbered else len(header)
     for number, fields in rows:
         where = place(name, number)
-        # Rows without a header may have optional fields at their end, as the STS benchmark's have.
-        if len(fields) < len(header) or (len(fields) > len(header) and not numbered):
-            raise SourceError(_wrong_count(where, len(fields), len(header), quoted))
+        if len(fields) < needed or (len(fields) > needed and not numbered):
+            raise SourceError(_wrong_count(where, len(fields), needed, quoted, at_least=numbered))
         yield columns.record(dict(zip(header, fields, strict=False)), where)
 
 
@@ -142,6 +146,15 @@ def _numbered(options: SourceOptions, header: Sequence[str], file: str) -> bool:
     return False
 
 
+def _hint(options: SourceOptions, first: Sequence[str]) -> str:
+    """What to do if the first line is no header: its fields of most words (or characters) are texts, most likely."""
+    flags = ["--text-column"] if options.pair_column is None else ["--text-column", "--pair-column"]
+    by_words = sorted(range(len(first)), key=lambda n: (len(first[n].split()), len(first[n])), reverse=True)
+    texts = sorted(by_words[: len(flags)])
+    named = " ".join(f"{flag} {number}" for flag, number in zip(flags, texts, strict=False))
+    return f" in its first line (no header? name columns by number, from 0, as in {named})"
+
+
 def _refuse_ambiguous(names: Sequence[str], header: Sequence[str], name: str) -> None:
     for column in names:
         if header.count(column) > 1:
@@ -150,11 +163,12 @@ def _refuse_ambiguous(names: Sequence[str], header: Sequence[str], name: str) ->
             )
 
 
-def _wrong_count(where: str, given: int, expected: int, quoted: bool) -> str:
+def _wrong_count(where: str, given: int, expected: int, quoted: bool, at_least: bool) -> str:
     fix = (
         'put a field that holds the delimiter or a line end between double quotes ("...")'
         if quoted
         else "remove tabs and line ends from the fields (in tab separated files quotes are plain characters; "
         "a file that was written with quoting should be a .csv with commas)"
     )
-    return f"{where}: the row has {given} fields; expected {expected}, as in the first line: {fix}."
+    count = f"at least {expected}, for the columns named" if at_least else f"{expected}, as in the first line"
+    return f"{where}: the row has {given} fields; expected {count}: {fix}."

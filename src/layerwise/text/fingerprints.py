@@ -32,7 +32,10 @@ def fingerprint_of(locations: Sequence[Location], options: SourceOptions) -> dic
     Raises:
         SourceError: a file cannot be read.
     """
-    document: dict[str, Any] = {"options": {**asdict(options), "keep": list(options.keep)}}
+    chosen = {**asdict(options), "keep": list(options.keep)}
+    if options.format is None:  # as stores have it that were begun before formats could be named
+        del chosen["format"]
+    document: dict[str, Any] = {"options": chosen}
     if any(location.is_stdin for location in locations):
         document["stdin"] = True
     files = [location for location in locations if not location.is_stdin]

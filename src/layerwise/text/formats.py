@@ -30,14 +30,19 @@ READERS: dict[str, Reader] = {
     ".bio": read_conll,
 }
 
+FORMATS = ("txt", "jsonl", "csv", "tsv", "parquet", "conllu", "conll")
+"""Names of formats, as they are given where the ending says something else or nothing."""
+
 GIVE_WORDS = {".conllu", ".conll", ".bio"}
 """Formats whose texts come with their words."""
 
 COMPRESSIONS = {".gz": "gz", ".zst": "zst"}
 
 
-def format_of(address: str) -> tuple[str, str | None]:
+def format_of(address: str, named: str | None = None) -> tuple[str, str | None]:
     """Ending (a key of `READERS`) and compression (`gz`, `zst`, None) of a path or URL.
+
+    A format that is `named` (one of `FORMATS`) counts instead of the ending.
 
     Raises:
         SourceError: the ending is unknown; the message lists those there are.
@@ -50,11 +55,13 @@ def format_of(address: str) -> tuple[str, str | None]:
             name, compression = name.removesuffix(ending), kind
             break
     ending = "." + name.rsplit(".", 1)[-1] if "." in name else ""
+    ending = ending if named is None else f".{named}"
     if ending not in READERS:
+        hint = " (jsonl if it has a JSON object a line)" if ending == ".json" else ""
         raise SourceError(
             f"{address} has an ending that is not known ({ending or 'none'}): "
-            f"expected {', '.join(READERS)}, each also with {' or '.join(COMPRESSIONS)}; "
-            "rename it, or pipe it in as '-' (a text or a JSON object a line)."
+            f"expected {', '.join(READERS)}, each also with {' or '.join(COMPRESSIONS)}; or say what it is with "
+            f"--format {', '.join(FORMATS)}{hint}."
         )
     if ending == ".parquet" and compression:
         raise SourceError(
@@ -63,10 +70,10 @@ def format_of(address: str) -> tuple[str, str | None]:
     return ending, compression
 
 
-def is_known(address: str) -> bool:
-    """Whether a file has an ending that can be read."""
+def is_known(address: str, named: str | None = None) -> bool:
+    """Whether a file has an ending that can be read; any has if the format is named."""
     try:
-        format_of(address)
+        format_of(address, named)
     except SourceError:
         return False
     return True

@@ -15,8 +15,8 @@ Found = tuple[str, str]
 """Path of a file, and its name relative to what was given: the same wherever the data lies."""
 
 
-def find_local(given: str) -> list[Found]:
-    """Files that `given` stands for, in the order of their names.
+def find_local(given: str, format: str | None = None) -> list[Found]:
+    """Files that `given` stands for, in the order of their names; of any ending if the format is named.
 
     Raises:
         SourceError: there is no such file, a folder or glob has none, or it may not be read.
@@ -24,7 +24,7 @@ def find_local(given: str) -> list[Found]:
     path = Path(given).expanduser()
     try:
         if path.is_dir():
-            return _in_folder(path, given)
+            return _in_folder(path, given, format)
         if path.is_file():  # before globs: brackets may stand in a file's name
             return [(str(path), path.name)]
         if path.exists():
@@ -32,7 +32,7 @@ def find_local(given: str) -> list[Found]:
                 f"{given} is a pipe or device: pipe it in as '-' (a text or a JSON object a line)."
             )
         if glob.has_magic(given):
-            return _matching(str(path), given)
+            return _matching(str(path), given, format)
         raise _missing(path, given)
     except OSError as error:
         raise SourceError(
@@ -40,7 +40,7 @@ def find_local(given: str) -> list[Found]:
         ) from error
 
 
-def _in_folder(folder: Path, given: str) -> list[Found]:
+def _in_folder(folder: Path, given: str, format: str | None) -> list[Found]:
     if _is_store(folder):
         raise SourceError(f"{given} is a store, not a source of text: name the texts it was made from.")
     files = []
@@ -48,15 +48,16 @@ def _in_folder(folder: Path, given: str) -> list[Found]:
         # Hidden ones are made by programs (.ipynb_checkpoints, ._notes.txt), not by the user; and a
         # store beside its texts is no text.
         folders[:] = [name for name in folders if not (name.startswith(".") or _is_store(Path(parent, name)))]
-        files += [Path(parent, name) for name in names if not name.startswith(".") and is_known(name)]
+        files += [Path(parent, name) for name in names if not name.startswith(".") and is_known(name, format)]
     if not files:
         raise SourceError(
-            f"the folder {given} has no file to read: expected endings are {', '.join(READERS)}."
+            f"the folder {given} has no file to read: expected endings are {', '.join(READERS)}; or say what they "
+            "are with --format."
         )
     return sorted((str(file), file.relative_to(folder).as_posix()) for file in files)
 
 
-def _matching(pattern: str, given: str) -> list[Found]:
+def _matching(pattern: str, given: str, format: str | None) -> list[Found]:
     # Not Path.glob, which refuses absolute patterns.
     paths = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     # Relative to the last folder before the first wildcard.
@@ -67,11 +68,11 @@ def _matching(pattern: str, given: str) -> list[Found]:
         raise SourceError(
             f"{given} matches no file in {Path.cwd()}: check the pattern (** goes into folders)."
         )
-    known = [path for path in matched if is_known(path)]
+    known = [path for path in matched if is_known(path, format)]
     if not known:
         raise SourceError(
             f"{given} matches {len(matched)} files and none that can be read ({Path(matched[0]).name}, …): "
-            f"expected endings are {', '.join(READERS)}."
+            f"expected endings are {', '.join(READERS)}; or say what they are with --format."
         )
     return [(path, Path(path).relative_to(base).as_posix()) for path in known]
 

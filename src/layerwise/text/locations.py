@@ -27,11 +27,13 @@ class Location:
         address: path, URL, or `-` for stdin.
         name: relative to what the user named, the same wherever the data lies.
         size: bytes as it lies on the disk; None where that is unknown.
+        named: its format as the user named it; None: the ending says it.
     """
 
     address: str
     name: str
     size: int | None
+    named: str | None = None
 
     @property
     def is_stdin(self) -> bool:
@@ -43,6 +45,13 @@ class Location:
         if self.is_stdin:
             return "stdin"
         return public(self.address) if "://" in self.address else self.address
+
+    @property
+    def format(self) -> str | None:
+        """Its format, a key of `READERS`; None if only its first bytes tell (stdin)."""
+        if self.is_stdin:
+            return None if self.named is None else f".{self.named}"
+        return format_of(self.address, self.named)[0]
 
     def open(self) -> BinaryIO:
         """Its bytes as they lie on the disk.
@@ -69,34 +78,44 @@ class Location:
         """
         if self.is_stdin:
             return _stdin(self)
-        format, compression = format_of(self.address)
+        format, compression = format_of(self.address, self.named)
         return Stream(CountedBytes(self.open()), self.shown, compression, self.size), format
 
 
-def locate(sources: Sequence[str | Path]) -> tuple[Location, ...]:
+def locate(sources: Sequence[str | Path], format: str | None = None) -> tuple[Location, ...]:
     """Files of all sources: in the order given, those of a folder or glob by name.
+
+    Args:
+        sources: what the user named.
+        format: how all of them are to be read (one of `FORMATS`), whatever their endings.
 
     Raises:
         SourceError: a source does not exist, cannot be read, or has an unknown ending.
         MissingExtraError: a URL needs a package that is not installed.
     """
-    found = [location for source in sources for location in _locate(str(source))]
+    found = [location for source in sources for location in _locate(str(source), format)]
     if not found:
         raise SourceError("no source was given: name files, folders, globs or URLs, or '-' for stdin.")
     if sum(location.is_stdin for location in found) > 1:
         raise SourceError("stdin ('-') is given twice and can be read only once: give it once.")
     for location in found:
+        if location.is_stdin and location.format == ".parquet":
+            raise SourceError(
+                "Parquet cannot be read from stdin, since its end is read first: name the file."
+            )
         if not location.is_stdin:
-            format_of(location.address)
+            format_of(location.address, format)
     return tuple(found)
 
 
-def _locate(source: str) -> list[Location]:
+def _locate(source: str, format: str | None) -> list[Location]:
     if source == STDIN:
-        return [Location(STDIN, "stdin", None)]
+        return [Location(STDIN, "stdin", None, format)]
     if "://" in source:
-        return [Location(address, name, size_remote(address)) for address, name in find_remote(source)]
-    return [Location(address, name, Path(address).stat().st_size) for address, name in find_local(source)]
+        found = find_remote(source, format)
+        return [Location(address, name, size_remote(address), format) for address, name in found]
+    found = find_local(source, format)
+    return [Location(address, name, Path(address).stat().st_size, format) for address, name in found]
 
 
 def _own_stdin() -> BinaryIO:
@@ -108,10 +127,12 @@ def _own_stdin() -> BinaryIO:
 
 
 def _stdin(location: Location) -> tuple[Stream, str]:
-    """Compression by the first bytes; JSON lines if the first character is `{`, else a text a line."""
+    """Compression by the first bytes; unless named, JSON lines if it begins with `{`, else a text a line."""
     raw = CountedBytes(location.open())
     head = raw.head(4)
     compression = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
     stream = Stream(raw, location.shown, compression, close=False)
+    if location.format is not None:
+        return stream, location.format
     first = stream.head().removeprefix(codecs.BOM_UTF8).lstrip()
     return stream, ".jsonl" if first.startswith(b"{") else ".txt"

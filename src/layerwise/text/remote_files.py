@@ -31,8 +31,10 @@ Found = tuple[str, str]
 """URL of a file, and its name relative to what was given."""
 
 
-def find_remote(url: str) -> list[Found]:
+def find_remote(url: str, format: str | None = None) -> list[Found]:
     """Files that a URL, a URL of a folder or one with wildcards stands for, in the order of their names.
+
+    Of a folder those with a known ending, or all if the format is named.
 
     Raises:
         SourceError: it does not exist, cannot be reached, or has no file to read.
@@ -41,7 +43,7 @@ def find_remote(url: str) -> list[Found]:
     system, path = _filesystem(url)
     if url.startswith(("http://", "https://")):
         return [(url, public(url).rsplit("/", 1)[-1])]  # no folders, and '?' is no wildcard there
-    return _reach(url, lambda: _expand(system, path, url))
+    return _reach(url, lambda: _expand(system, path, url, format))
 
 
 def open_remote(url: str) -> BinaryIO:
@@ -87,7 +89,7 @@ def public(url: str) -> str:
     return urlunsplit((scheme, host.rpartition("@")[2], path, "", ""))
 
 
-def _expand(system: Any, path: str, url: str) -> list[Found]:
+def _expand(system: Any, path: str, url: str, format: str | None) -> list[Found]:
     if system.isfile(path):
         return [(url, path.rstrip("/").rsplit("/", 1)[-1])]
     if re.search(r"[*?\[]", path):
@@ -106,12 +108,12 @@ def _expand(system: Any, path: str, url: str) -> list[Found]:
     known = [
         file
         for file, name in inside.items()
-        if is_known(file) and not _hidden(name) and not name.startswith(tuple(stores))
+        if is_known(file, format) and not _hidden(name) and not name.startswith(tuple(stores))
     ]
     if not known:
         raise SourceError(
             f"{public(url)} has {len(files)} files and none that can be read: "
-            f"expected endings are {', '.join(READERS)}."
+            f"expected endings are {', '.join(READERS)}; or say what they are with --format."
         )
     return [(system.unstrip_protocol(file), file.removeprefix(base)) for file in known]
 

@@ -3,6 +3,7 @@
 A source is a file (see `formats` for the endings, each also with `.gz` or `.zst`), a folder (its
 files with a known ending, folders inside it too, sorted by path), a glob, a URL that fsspec knows,
 or `-` for stdin (JSON lines if its first character is `{`, else a text a line).
+Where the ending says nothing or something else, the format is named: `SourceOptions.format`.
 All reading is streaming: the unit held in memory is a line, a sentence or some rows.
 """
 
@@ -12,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from layerwise.errors import SourceError
+from layerwise.errors import SourceError, choose
 from layerwise.text.columns import SourceOptions
 from layerwise.text.fingerprints import fingerprint_of
-from layerwise.text.formats import GIVE_WORDS, READERS, format_of
+from layerwise.text.formats import FORMATS, GIVE_WORDS, READERS
 from layerwise.text.locations import Location, locate
 from layerwise.text.parquet import parquet_types
 from layerwise.text.stream import Stream
@@ -36,11 +37,14 @@ class Sources:
     Raises:
         SourceError: a source does not exist, cannot be read, or has an unknown ending.
         MissingExtraError: a URL needs a package that is not installed.
+        UsageError: an unknown format.
     """
 
     def __init__(self, sources: str | Path | Sequence[str | Path], options: SourceOptions = DEFAULTS) -> None:
         self.options = options
-        self.files = locate([sources] if isinstance(sources, str | Path) else sources)
+        if options.format is not None:
+            choose("format", options.format, FORMATS)
+        self.files = locate([sources] if isinstance(sources, str | Path) else sources, options.format)
         sizes = [file.size for file in self.files]
         self.total_bytes = None if None in sizes else sum(size for size in sizes if size is not None)
         self._finished = 0
@@ -52,7 +56,7 @@ class Sources:
         """Whether every text comes with its words: from a column, or by the format of its file."""
         if self.options.words_column is not None:
             return True
-        return all(not file.is_stdin and format_of(file.address)[0] in GIVE_WORDS for file in self.files)
+        return all(file.format in GIVE_WORDS for file in self.files)
 
     def kept_types(self) -> dict[str, Any]:
         """Arrow types of the columns to keep, where the source declares them: if it is all Parquet.
@@ -60,9 +64,7 @@ class Sources:
         Raises:
             SourceError: the first file cannot be read.
         """
-        if not self.options.keep or any(
-            file.is_stdin or format_of(file.address)[0] != ".parquet" for file in self.files
-        ):
+        if not self.options.keep or any(file.format != ".parquet" for file in self.files):
             return {}
         stream, _ = self.files[0].stream()
         with stream:
