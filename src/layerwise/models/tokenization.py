@@ -87,14 +87,14 @@ class Tokenization:
         seconds = iter(self._members(pairs, "tokenizer" if self._given else self._words))
         encoded = []
         for number, (record, first) in enumerate(zip(records, firsts, strict=True)):
-            name = first_text + number
+            text_id = first_text + number
             if record.text_pair is None:
-                encoded.append(self._encode(record.text, (first,), name))
+                encoded.append(self._encode(record.text, (first,), text_id))
             elif self._apart:
-                one = self._encode(record.text, (first,), name)
-                encoded.append(side_by_side(one, self._encode(record.text_pair, (next(seconds),), name)))
+                one = self._encode(record.text, (first,), text_id)
+                encoded.append(side_by_side(one, self._encode(record.text_pair, (next(seconds),), text_id)))
             else:
-                encoded.append(self._encode(record.text, (first, next(seconds)), name))
+                encoded.append(self._encode(record.text, (first, next(seconds)), text_id))
         return encoded
 
     def _firsts(self, records: Sequence[TextRecord], first_text: int) -> list[Member]:
