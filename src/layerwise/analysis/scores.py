@@ -40,17 +40,23 @@ def accuracy(
 def macro_f1(
     labels: Int[ndarray, " rows"], predictions: Int[ndarray, " rows"], groups: Int[ndarray, " rows"]
 ) -> Metric:
-    """Mean over classes of F1; a class counts if it is among the labels or the predictions."""
+    """Mean over classes of F1; a class counts if it is among the labels or the predictions.
+
+    A class of which a resample draws neither keeps the F1 that it has in the whole: left out, or counted as
+    0, it would shift the intervals of sets with rare classes to one side.
+    """
     present, codes = np.unique(np.concatenate([labels, predictions]), return_inverse=True)
     right, guess = np.split(codes, 2)
     classes, number = len(present), int(groups.max(initial=-1)) + 1
     hits = _per_group(groups[right == guess], right[right == guess], number, classes)
     named = _per_group(groups, right, number, classes) + _per_group(groups, guess, number, classes)
 
+    whole = 2 * hits.sum(0) / named.sum(0)
+
     def score(counts: ndarray) -> ndarray:
         both = counts @ named
-        f1 = 2 * (counts @ hits) / np.maximum(both, 1)
-        scored: ndarray = f1.sum(1) / np.maximum(np.count_nonzero(both, axis=1), 1)
+        f1 = np.where(both > 0, 2 * (counts @ hits) / np.maximum(both, 1), whole)
+        scored: ndarray = f1.mean(1)
         return scored
 
     return score

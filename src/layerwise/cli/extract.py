@@ -76,7 +76,8 @@ def command(
     keep: Annotated[
         str | None,
         typer.Option(
-            help="Columns (of .conllu also comments) to copy into the store, comma separated: 'label,split'."
+            help="Columns (of .conllu also comments) to copy into the store, comma separated: 'label,split'; "
+            "'source_file' is the file's name."
         ),
     ] = None,
     overwrite: Annotated[

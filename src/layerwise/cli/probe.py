@@ -51,7 +51,9 @@ def command(
     codelength: Annotated[bool, typer.Option("--codelength", help="Add the online code length.")] = False,
     l2: Annotated[
         str | None,
-        typer.Option(help="L2 strengths to choose from, comma separated.", show_default="1e-5 to 100 by tens"),
+        typer.Option(
+            help="L2 strengths to choose from, comma separated.", show_default="1e-5 to 100 by tens"
+        ),
     ] = None,
     seed: options.SeedOption = 0,
     save: Annotated[

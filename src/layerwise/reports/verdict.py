@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from layerwise.reports.probing import Difference, Feature, ProbeReport, Score
@@ -62,9 +63,12 @@ def verdict(report: ProbeReport) -> tuple[str, ...]:
 
 def _against(difference: Difference, metric: str) -> str:
     sure = difference.low > 0 or difference.high < 0
-    way = "ahead of" if difference.value >= 0 else "behind"
+    way, size = "ahead of", difference
+    if difference.value < 0:
+        way = "behind"
+        size = replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
     return (
-        f"It is {way} the last ({name_of(difference.second)}) by {_size(difference)} points of {metric}"
+        f"It is {way} the last ({name_of(difference.second)}) by {_size(size)} points of {metric}"
         f"{'' if sure else ', which may be chance'}."
     )
 

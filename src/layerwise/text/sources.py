@@ -10,13 +10,14 @@ All reading is streaming: the unit held in memory is a line, a sentence or some 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from layerwise.errors import SourceError, choose
 from layerwise.text.columns import SourceOptions
 from layerwise.text.fingerprints import fingerprint_of
-from layerwise.text.formats import FORMATS, GIVE_WORDS, READERS
+from layerwise.text.formats import FORMATS, GIVE_WORDS, READERS, Reader
 from layerwise.text.locations import Location, locate
 from layerwise.text.parquet import parquet_types
 from layerwise.text.stream import Stream
@@ -25,6 +26,9 @@ from layerwise.types import TextRecord
 __all__ = ["SourceOptions", "Sources"]
 
 DEFAULTS = SourceOptions()
+
+SOURCE_FILE = "source_file"
+"""May be kept from any source: the name of the file that a text is from, such as `en_ewt-ud-train.conllu`."""
 
 
 class Sources:
@@ -114,5 +118,11 @@ class Sources:
         before = self._finished
         with stream:
             self._stream = stream
-            yield from READERS[format](stream, self.options)
+            yield from self._records(READERS[format], stream, file.name)
             self._stream, self._finished = None, before + (file.size or stream.position)
+
+    def _records(self, read: Reader, stream: Stream, name: str) -> Iterator[TextRecord]:
+        if SOURCE_FILE not in self.options.keep:
+            return read(stream, self.options)
+        columns = replace(self.options, keep=tuple(one for one in self.options.keep if one != SOURCE_FILE))
+        return (replace(record, kept={**record.kept, SOURCE_FILE: name}) for record in read(stream, columns))
