@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from layerwise.models.encoder import Encoder
     from layerwise.store.reader import Store
     from layerwise.store.reader import open_store as open
+    from layerwise.study.probing import probe
     from layerwise.types import HiddenStates, LayerSelection, TextRecord, Unit
 
 _HOME = {
@@ -30,6 +31,7 @@ _HOME = {
     "UsageError": ("layerwise.errors", "UsageError"),
     "extract": ("layerwise.extraction", "extract"),
     "open": ("layerwise.store.reader", "open_store"),
+    "probe": ("layerwise.study.probing", "probe"),
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "extract",
     "open",
+    "probe",
 ]
 
 

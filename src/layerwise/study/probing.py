@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from layerwise.analysis.probe import STRENGTHS
 from layerwise.errors import UsageError
-from layerwise.store.reader import Store
+from layerwise.store.reader import Store, open_store
 from layerwise.study.labels import read_labels
 from layerwise.study.probe_run import Probed, ProbeRun, Progress
 from layerwise.study.similarity import probe_similarity
@@ -15,7 +16,7 @@ from layerwise.study.trained import probe_trained
 
 
 def probe(
-    store: Store,
+    store: Store | str | Path,
     label: str,
     *,
     task: str = "auto",
@@ -39,7 +40,7 @@ def probe(
     with 95 % intervals from a bootstrap over groups.
 
     Args:
-        store: of texts, words or tokens.
+        store: of texts, words or tokens; or its path.
         label: a kept column.
         task: `"classification"`, `"regression"`, or `"auto"`: what the labels look like.
         layers: which of the store's layers.
@@ -61,6 +62,7 @@ def probe(
         UsageError: a column or an option that is not there or does not fit.
         LabelError: labels that are missing, constant or of one example; no part to train or test on.
     """
+    store = store if isinstance(store, Store) else open_store(store)
     strengths = STRENGTHS if strengths is None else tuple(strengths)
     _check(strengths, seed)
     run = ProbeRun(store, label, list(store.select(layers)), seed, progress)
