@@ -33,7 +33,7 @@ def data(rows: int, size: int, classes: int, seed: int = 0) -> tuple[torch.Tenso
 def test_same_minimum_as_scikit_learn(rows: int, size: int, classes: int) -> None:
     features, labels = data(rows, size, classes)
     axes = PrincipalAxes.fit(features)
-    weights, biases = fit_logistic(axes.apply(features), labels, classes, STRENGTHS, axes.variance)
+    weights, biases = fit_logistic(axes.apply(features.clone()), labels, classes, STRENGTHS, axes.variance)
     standard = StandardScaler().fit_transform(features.numpy())
     for l2, weight, bias in zip(STRENGTHS, weights, biases, strict=True):
         # Of two classes scikit-learn has one vector w, and we two, ±w/2, whose squares sum to half.
@@ -48,7 +48,7 @@ def test_same_minimum_as_scikit_learn(rows: int, size: int, classes: int) -> Non
 def test_a_strength_does_not_depend_on_its_company() -> None:
     features, labels = data(300, 20, 4)
     axes = PrincipalAxes.fit(features)
-    rows = axes.apply(features)
+    rows = axes.apply(features.clone())
     together, _ = fit_logistic(rows, labels, 4, STRENGTHS, axes.variance)
     alone, _ = fit_logistic(rows, labels, 4, STRENGTHS[1:2], axes.variance)
     assert torch.allclose(together[1], alone[0], atol=1e-3)
@@ -57,8 +57,8 @@ def test_a_strength_does_not_depend_on_its_company() -> None:
 def test_a_class_that_training_lacks_is_never_predicted() -> None:
     features, labels = data(300, 10, 3)
     axes = PrincipalAxes.fit(features)
-    weights, biases = fit_logistic(axes.apply(features), labels, 4, (0.1,), axes.variance)
-    found = (axes.apply(features) @ weights[0].T + biases[0]).argmax(1)
+    weights, biases = fit_logistic(axes.apply(features.clone()), labels, 4, (0.1,), axes.variance)
+    found = (axes.apply(features.clone()) @ weights[0].T + biases[0]).argmax(1)
     assert not (found == 3).any()
 
 
@@ -68,7 +68,7 @@ def test_ridge_is_scikit_learns() -> None:
         200, generator=torch.Generator().manual_seed(1)
     )
     axes = PrincipalAxes.fit(features)
-    weights, biases = fit_ridge(axes.apply(features), values, STRENGTHS, axes.variance)
+    weights, biases = fit_ridge(axes.apply(features.clone()), values, STRENGTHS, axes.variance)
     standard = StandardScaler().fit_transform(features.numpy())
     for l2, weight, bias in zip(STRENGTHS, weights, biases, strict=True):
         model = Ridge(alpha=l2 * 200).fit(standard, values.numpy())
@@ -81,7 +81,7 @@ def test_constant_dimensions_weigh_nothing_and_make_no_nan() -> None:
     features, labels = data(200, 12, 3)
     axes = PrincipalAxes.fit(features)
     assert axes.scale[2] == 0 and torch.isfinite(axes.axes).all()
-    weights, biases = fit_logistic(axes.apply(features), labels, 3, (0.01,), axes.variance)
+    weights, biases = fit_logistic(axes.apply(features.clone()), labels, 3, (0.01,), axes.variance)
     raw, offset = axes.unfold(weights[0], biases[0])
     assert torch.isfinite(raw).all() and torch.isfinite(offset).all()
     assert (raw[:, 2] == 0).all()
@@ -92,7 +92,7 @@ def test_more_dimensions_than_rows_lose_nothing() -> None:
     axes = PrincipalAxes.fit(features)
     assert axes.axes.shape[1] <= 29
     standard = (features - axes.mean) * axes.scale
-    turned = axes.apply(features)
+    turned = axes.apply(features.clone())
     assert torch.allclose(turned @ turned.T, standard @ standard.T, atol=1e-2)
     assert torch.allclose(axes.axes.T @ axes.axes, torch.eye(axes.axes.shape[1]), atol=1e-4)
 

@@ -27,7 +27,7 @@ def classes(labels: np.ndarray = LABELS) -> Task:
 
 def fitted(rows: torch.Tensor, task: Task):
     axes = PrincipalAxes.fit(rows[task.training])
-    return axes, axes.apply(rows)
+    return axes, axes.apply(rows.clone())
 
 
 def test_a_layer_with_the_label_is_found_and_noise_is_not() -> None:

@@ -42,20 +42,17 @@ class PrincipalAxes:
     total: float
 
     @classmethod
-    def fit(
-        cls, rows: Float[Tensor, "rows size"], rank: int | None = None, *, standardise: bool = True
-    ) -> PrincipalAxes:
+    def fit(cls, rows: Float[Tensor, "rows size"], rank: int | None = None) -> PrincipalAxes:
         """Fit on training rows: every axis that they span, or the first `rank` of them.
 
-        The axes come from the smaller of covariance and Gram matrix. Without `standardise`, rows are only
-        centred: for what is on principal axes already.
+        The axes come from the smaller of covariance and Gram matrix.
         """
         mean = rows.mean(0, dtype=torch.float64).float()
         square = torch.zeros_like(mean, dtype=torch.float64)
         for block in _blocks(rows):
             square += (block - mean).square_().sum(0, dtype=torch.float64)
         deviation = (square / len(rows)).sqrt().float()
-        scale = _scale(deviation) if standardise else torch.ones_like(deviation)
+        scale = _scale(deviation)
         count, size = rows.shape
         if count < size:
             standard = (rows - mean).mul_(scale)
@@ -79,10 +76,12 @@ class PrincipalAxes:
         )
 
     def apply(self, rows: Float[Tensor, "rows size"]) -> Float[Tensor, "rows rank"]:
-        """Rows on the axes."""
-        turned = rows.new_empty(len(rows), self.axes.shape[1])
-        for source, target in zip(_blocks(rows), _blocks(turned), strict=True):
-            torch.mm((source - self.mean).mul_(self.scale), self.axes, out=target)
+        """Rows on the axes. What is returned lies in the memory of `rows`, which are lost."""
+        count, rank = len(rows), self.axes.shape[1]
+        turned = rows.view(-1)[: count * rank].view(count, rank)
+        for first in range(0, count, BLOCK_ROWS):  # a block ends in memory before the next one begins
+            block = (rows[first : first + BLOCK_ROWS] - self.mean).mul_(self.scale)
+            torch.mm(block, self.axes, out=turned[first : first + BLOCK_ROWS])
         return turned
 
     def unfold(

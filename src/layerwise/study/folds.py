@@ -28,7 +28,7 @@ class FoldFit:
         fit: the probe, on the axes of the training part.
         control: (test rows,) what the control task's probe answered; None without one.
         bits, uniform_bits: online and uniform code length; None if it was not asked for.
-        weight, bias: the probe for vectors as they are stored.
+        weight, bias: the probe for vectors as they are stored (of components, for these).
     """
 
     fit: Fit
@@ -75,21 +75,27 @@ class Fold:
             other = replace(task, labels=control_labels(found.types, found.labels, seed)[order])
         return cls(rows, task, other, order[rows.parts == TEST])
 
-    def fit(
-        self, vectors: Float[Tensor, "rows width"], *, codelength: bool, on_axes: bool = False
-    ) -> FoldFit:
-        """Probe a feature; with `on_axes` it is on principal axes already and is not standardised again."""
-        axes = PrincipalAxes.fit(vectors[self.task.training], standardise=not on_axes)
-        turned = axes.apply(vectors)
-        fit = fit_probe(turned, axes.variance, self.task)
+    def fit(self, features: Float[Tensor, "rows width"], *, codelength: bool) -> FoldFit:
+        """Probe a feature. It is turned onto its principal axes in its own memory, so it is lost."""
+        axes = PrincipalAxes.fit(features[self.task.training])
+        found = self._fit(axes.apply(features), axes.variance, codelength)
+        weight, bias = axes.unfold(found.fit.weight, found.fit.bias)
+        return replace(found, weight=weight.numpy(), bias=bias.numpy())
+
+    def fit_components(self, components: Float[Tensor, "rows rank"], *, codelength: bool) -> FoldFit:
+        """Probe a feature that is on principal axes already; it is centred in its own memory."""
+        components -= components[self.task.training].mean(0)
+        return self._fit(components, components[self.task.training].square().mean(0), codelength)
+
+    def _fit(self, turned: Tensor, variance: Tensor, codelength: bool) -> FoldFit:
+        fit = fit_probe(turned, variance, self.task)
         control = None
         if self.control is not None:  # with the strength that the task itself chose
             alone = replace(self.control, strengths=(fit.l2,))
-            control = fit_probe(turned, axes.variance, alone).predictions
-        bits = code_length(turned, axes.variance, self.task) if codelength else None
-        weight, bias = axes.unfold(fit.weight, fit.bias)
+            control = fit_probe(turned, variance, alone).predictions
+        bits = code_length(turned, variance, self.task) if codelength else None
         uniform = uniform_length(self.task) if codelength else None
-        return FoldFit(fit, control, bits, uniform, weight.numpy(), bias.numpy())
+        return FoldFit(fit, control, bits, uniform, fit.weight.numpy(), fit.bias.numpy())
 
 
 def fit_on_all(

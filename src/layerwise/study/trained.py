@@ -83,8 +83,7 @@ def _fit(
     for number, fold in enumerate(folds, 1):
         where = f", fold {number} of {len(folds)}" if len(folds) > 1 else ""
 
-        def add(feature: Feature, features: Tensor, on_axes: bool = False) -> None:
-            one = fold.fit(features, codelength=codelength, on_axes=on_axes)  # noqa: B023 - used at once
+        def add(feature: Feature, one: FoldFit) -> None:
             fits.setdefault(feature, []).append(one)
 
         mixtures = Mixtures(fold.rows, fold.task, run.layers) if len(run.layers) > 1 else None
@@ -92,20 +91,20 @@ def _fit(
         for layer in run.layers:
             run.progress(f"layer {layer}{where}")
             vectors = fold.rows.read(layer, vectors)
-            add(layer, fold.rows.features(vectors))
             if mixtures:
                 mixtures.see(vectors)
+            add(layer, fold.fit(fold.rows.features(vectors), codelength=codelength))
         del vectors
         if mixtures is None:
             continue
         run.progress(f"the layers together{where}")
-        add("mean", mixtures.mean())
+        add("mean", fold.fit(mixtures.mean(), codelength=codelength))
         best = max((fits[layer][-1].fit for layer in run.layers), key=lambda fit: fit.development)
         mixes.append(mixtures.learn(best.l2))
         mixed, joined, note = mixtures.build()
-        add("concat", joined, on_axes=bool(note))
+        add("concat", (fold.fit_components if note else fold.fit)(joined, codelength=codelength))
         del joined
-        add("scalar", mixed)
+        add("scalar", fold.fit(mixed, codelength=codelength))
         notes = notes or ([note] if note else [])
     return fits, mixes, tuple(notes)
 
