@@ -24,6 +24,7 @@ PUBLIC = [
     "__version__",
     "extract",
     "open",
+    "ship",
 ]
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "lance", "fsspec", "typer", "rich")
 

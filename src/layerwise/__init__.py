@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from layerwise.errors import LayerwiseError, UsageError
     from layerwise.extraction import extract
     from layerwise.models.encoder import Encoder
+    from layerwise.shipping.ship import ship
     from layerwise.store.reader import Store
     from layerwise.store.reader import open_store as open
     from layerwise.types import HiddenStates, LayerSelection, TextRecord, Unit
@@ -30,6 +31,7 @@ _HOME = {
     "UsageError": ("layerwise.errors", "UsageError"),
     "extract": ("layerwise.extraction", "extract"),
     "open": ("layerwise.store.reader", "open_store"),
+    "ship": ("layerwise.shipping.ship", "ship"),
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "extract",
     "open",
+    "ship",
 ]
 
 

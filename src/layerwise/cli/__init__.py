@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from layerwise.cli import export, extract, inspect, models, neighbours, show
+from layerwise.cli import export, extract, inspect, models, neighbours, ship, show
 from layerwise.errors import LayerwiseError
 from layerwise.version import __version__
 
@@ -39,8 +39,8 @@ def root(
     """Every layer of every encoder: extract it, understand it, ship the best one."""
 
 
-for command in (show, extract, inspect, export, neighbours, models):
-    app.command(command.__name__.rpartition(".")[2])(command.command)
+for command in (show, extract, inspect, export, neighbours, models, ship):
+    app.command(command.__name__.rpartition(".")[2].replace("_", "-"))(command.command)
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from layerwise.types import Ledger
 
 Ints = npt.NDArray[np.int64]
 
+_REDUCTIONS = {"mean": "mean", "max": "max", "mean_with_special": "mean", "max_with_special": "max"}
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -84,7 +86,7 @@ def plan_rows(texts: Sequence[EncodedText], request: Request) -> Rows:
         edge_sequence=sequence[order],
         edge_position=position[order],
         edge_row=row[order],
-        reduction=request.pooling if request.pooling in ("mean", "max") else "gather",
+        reduction=_REDUCTIONS.get(request.pooling, "gather"),
         ledger=Ledger(
             num_tokens=np.array([text.num_tokens for text in texts], np.int64),
             num_windows=num_windows.astype(np.int32),
@@ -133,9 +135,15 @@ def _word_rows(text: EncodedText, pooling: str) -> _TextRows:
 
 def _text_row(text: EncodedText, pooling: str) -> _TextRows:
     """One row: `mean` and `max` over the text's own tokens, `cls` the special token that opens the
-    sequence, `last_token` the last of the text's own tokens.
+    sequence, `last_token` the last of the text's own tokens. `..._with_special`: special tokens count
+    as the text's own, as sentence-transformers pools.
     """
     window, position = text.window, text.position
+    if pooling.endswith("_with_special"):
+        window = _join([window, *(np.full(len(places), number) for number, places in text.special)])
+        position = _join([position, *(np.array(places, np.int64) for _, places in text.special)])
+        if pooling == "last_with_special":
+            window, position = _last(window, position)
     if pooling == "cls":
         found = [] if text.cls_position is None else [text.cls_position]
         window, position = np.zeros(len(found), np.int64), np.array(found, np.int64)
@@ -145,6 +153,12 @@ def _text_row(text: EncodedText, pooling: str) -> _TextRows:
     return _TextRows(
         zero, zero + len(text.text), zero - 1, zero, window, position, np.zeros(len(window), np.int64)
     )
+
+
+def _last(window: Ints, position: Ints) -> tuple[Ints, Ints]:
+    """The token that comes last: in the last window, at the highest position."""
+    order = np.lexsort((position, window))[-1:]
+    return window[order], position[order]
 
 
 _ROWS = {"token": _token_rows, "word": _word_rows, "text": _text_row}

@@ -43,6 +43,8 @@ class EncodedText:
         num_tokens: tokens of the text and its pair, special tokens and cuts not counted.
         num_truncated: how many of them were cut off.
         cls_position: position of the special token that opens a sequence, or None.
+        special: (window, positions) of the special tokens of the text as a whole: those that open and
+            separate in its first window, those that close in its last.
         window, position: (tokens,) where to find each token: window and position in it.
         start, end: (tokens,) its characters, without surrounding white space.
         sequence_id: (tokens,) 0 in the text, 1 in the pair.
@@ -56,6 +58,7 @@ class EncodedText:
     num_tokens: int
     num_truncated: int
     cls_position: int | None
+    special: tuple[tuple[int, range], ...]
     window: Ints
     position: Ints
     start: Ints
@@ -114,6 +117,11 @@ class Tokenization:
         """Whether a special token opens each sequence, for `pooling="cls"`."""
         return len(self._single.before) > 0
 
+    @property
+    def closes_texts(self) -> bool:
+        """Whether a special token follows a text."""
+        return len(self._single.after) > 0
+
     def refuse_pairs_without_room(self) -> None:
         """Refuse, before any text is read, what pairs of texts longer than a window would not fit.
 
@@ -171,7 +179,8 @@ class Tokenization:
                 self._refuse_no_room(template, needed=len(members))
         plans = self._plan(members, capacity)
         sequences, window, position = _lay_out(members, plans, template)
-        return self._assemble(record, members, sequences, window, position, total, cut, template)
+        special = _special(sequences, plans, template)
+        return self._assemble(record, members, sequences, window, position, total, cut, template, special)
 
     def _refuse_no_room(self, template: Template, needed: int) -> None:
         if self._max_length < len(template) + needed:
@@ -203,6 +212,7 @@ class Tokenization:
         total: int,
         cut: int,
         template: Template,
+        special: tuple[tuple[int, range], ...],
     ) -> EncodedText:
         spans = np.concatenate([one.spans for one in members])
         words = np.concatenate([one.words for one in members])
@@ -223,6 +233,7 @@ class Tokenization:
             num_tokens=total,
             num_truncated=cut,
             cls_position=0 if len(template.before) else None,
+            special=special,
             window=window,
             position=position,
             start=spans[:, 0],
@@ -250,6 +261,20 @@ def _truncate(members: tuple[Member, ...], capacity: int) -> tuple[Member, ...]:
     else:
         keep = [capacity - lengths[1], lengths[1]]
     return tuple(one.cut(count) for one, count in zip(members, keep, strict=True))
+
+
+def _special(
+    sequences: tuple[Window, ...], plans: list[Windows], template: Template
+) -> tuple[tuple[int, range], ...]:
+    """Where the special tokens stand, each of the template's once: a text in one window has just these."""
+    before, after = len(template.before), len(template.after)
+    second = template.offset(1, int(plans[0].end[0] - plans[0].start[0]))
+    last, length = len(sequences) - 1, len(sequences[-1])
+    return (
+        (0, range(before)),
+        (0, range(second - len(template.between), second)),
+        (last, range(length - after, length)),
+    )
 
 
 def _lay_out(
