@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from layerwise.cli import export, extract, inspect, models, neighbours, ship, show
+from layerwise.cli import export, extract, fit_projection, inspect, models, neighbours, predict, ship, show
 from layerwise.errors import LayerwiseError
 from layerwise.version import __version__
 
@@ -39,7 +39,7 @@ def root(
     """Every layer of every encoder: extract it, understand it, ship the best one."""
 
 
-for command in (show, extract, inspect, export, neighbours, models, ship):
+for command in (show, extract, inspect, export, neighbours, models, fit_projection, ship, predict):
     app.command(command.__name__.rpartition(".")[2].replace("_", "-"))(command.command)
 
 

@@ -62,6 +62,10 @@ def command(
             help="Columns (of .conllu also comments) to copy into the store, comma separated: 'label,split'."
         ),
     ] = None,
+    projection: Annotated[
+        str | None,
+        typer.Option(help="A file of `layerwise fit-projection`, for the one layer selected."),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite/--resume", help="Start again, or go on where an interrupted run stopped."),
@@ -106,6 +110,7 @@ def command(
             pair_column=pair_column,
             id_column=id_column,
             keep=[name.strip() for name in keep.split(",")] if keep else (),
+            projection=projection,
             limit=limit,
             overwrite=overwrite,
             progress=progress,

@@ -1,82 +1,17 @@
-"""What goes along with a shipped model: a projection or a probe, fitted on the layer that is shipped."""
+"""What goes along with a shipped model: a projection or a probe, written for the shipped weights."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from layerwise.errors import UsageError
 from layerwise.models.encoder import Encoder
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.ops.projection import Projection
-from layerwise.types import POOLINGS, Layer
+from layerwise.types import Layer
 
 PROBE, PROJECTION = Path("probe.safetensors"), Path("projection.safetensors")
-TASKS = ("classification", "regression")
-
-
-def fitting_projection(
-    projection: str | Path | Projection, encoder: Encoder, layer: Layer, texts: bool = True
-) -> Projection:
-    """The projection, if it was fitted on this layer of this model.
-
-    Args:
-        texts: whether vectors of texts are to be projected.
-
-    Raises:
-        UsageError: it was not; the message says what differs.
-    """
-    name = "the projection" if isinstance(projection, Projection) else f"the projection {projection}"
-    found = projection if isinstance(projection, Projection) else Projection.load(projection)
-    _refuse_other(name, found.document, encoder, layer, found.matrix.shape[0])
-    if texts and found.document.get("unit") != "text":
-        raise UsageError(
-            f"{name} was fitted on vectors of {found.document.get('unit')}s, and a shipped folder gives vectors of "
-            "texts: fit one on a store of texts (extract --unit text)."
-        )
-    return found
-
-
-def fitting_probe(probe: str | Path | LinearProbe, encoder: Encoder, layer: Layer) -> LinearProbe:
-    """The probe, if it was trained on this layer of this model and `predict` can run it.
-
-    Raises:
-        UsageError: it was not; the message says what differs.
-    """
-    name = "the probe" if isinstance(probe, LinearProbe) else f"the probe {probe}"
-    found = probe if isinstance(probe, LinearProbe) else LinearProbe.load(probe)
-    document = found.document
-    _refuse_other(name, document, encoder, layer, found.weight.shape[1])
-    unit, task = document.get("unit"), document.get("task")
-    if unit not in ("text", "word") or task not in TASKS:
-        raise UsageError(
-            f"{name} does {task} on {unit}s: `layerwise predict` runs {' and '.join(TASKS)} of texts and words."
-        )
-    if document.get("pooling") not in POOLINGS[unit]:
-        raise UsageError(
-            f"{name} was trained with the pooling {document.get('pooling')!r}: expected one of "
-            f"{', '.join(POOLINGS[unit])}."
-        )
-    return found
-
-
-def _refuse_other(name: str, document: Any, encoder: Encoder, layer: Layer, size: int) -> None:
-    of = document.get("layer")
-    if of != layer:
-        raise UsageError(
-            f"{name} was fitted on layer {of} and the layer chosen is {layer}: choose --layer {of}, or fit one on "
-            f"layer {layer}."
-        )
-    theirs, ours = document.get("weights_sha256"), encoder.files.weights_sha256
-    if theirs != ours:
-        raise UsageError(
-            f"{name} was fitted on the model {document.get('model')!r} with weights of sha256 {str(theirs)[:12]}…, and "
-            f"{encoder.files.name!r} has {ours[:12]}…: take the same model, or fit one on this."
-        )
-    if size != encoder.hidden_size:
-        raise UsageError(
-            f"{name} takes vectors of size {size}, and layer {layer} of {encoder.files.name!r} has {encoder.hidden_size}."
-        )
 
 
 def ship_projection(folder: Path, projection: Projection, shipped: Encoder, layer: Layer) -> dict[str, Any]:
@@ -104,7 +39,7 @@ def ship_probe(folder: Path, probe: LinearProbe, shipped: Encoder, layer: Layer)
     return {**{key: probe.document.get(key) for key in known}, "layer": layer, "classes": list(probe.classes)}
 
 
-def _moved(document: Any, shipped: Encoder, layer: Layer) -> dict[str, Any]:
+def _moved(document: Mapping[str, Any], shipped: Encoder, layer: Layer) -> dict[str, Any]:
     """A document that fits the shipped model, and says which it was fitted on."""
     keys = ("model", "revision", "weights_sha256", "layer")
     fitted = document.get("fitted_on") or {key: document[key] for key in keys if key in document}

@@ -11,19 +11,14 @@ from typing import Any
 from layerwise.errors import UsageError
 from layerwise.models import cut, onnx_export
 from layerwise.models.encoder import Encoder
+from layerwise.models.fitted import fitting_probe, fitting_projection
 from layerwise.models.locate import EMBEDDED
 from layerwise.models.shipped import FORMAT_VERSION, NAME
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.ops.projection import Projection
 from layerwise.reports.shipping import Shipment
 from layerwise.shipping.card import UNKNOWN_LICENSE, license_of, model_card
-from layerwise.shipping.companions import (
-    PROBE,
-    fitting_probe,
-    fitting_projection,
-    ship_probe,
-    ship_projection,
-)
+from layerwise.shipping.companions import PROBE, ship_probe, ship_projection
 from layerwise.shipping.sentence_transformers_layout import shipped_pooling, write_modules
 from layerwise.shipping.target import refuse, whole_folder
 from layerwise.shipping.verify import LOOKS_AT_PADDING, PROBES, verify
