@@ -258,3 +258,59 @@ def test_an_encoder_in_another_precision(tmp_path: Path) -> None:
     encoder = tiny_encoder(tmp_path / "base", "wordpiece", dtype="bfloat16")
     with pytest.raises(UsageError, match="float32"):
         layerwise.ship(encoder, tmp_path / "m", layer=2)
+
+
+def test_a_folder_is_shipped_again(tmp_path: Path) -> None:
+    encoder = shared_encoder("wordpiece")
+    layerwise.ship(encoder, tmp_path / "a", layer=2, pooling="cls")
+    again = layerwise.ship(str(tmp_path / "a"), tmp_path / "b", layer=1)
+    assert again.pooling == "cls"  # the first folder's default
+    assert difference(by_sentence_transformers(tmp_path / "b"), by_layerwise(encoder, 1, "cls")) <= 1e-5
+    assert "itself layer 2 of" in (tmp_path / "b" / "README.md").read_text("utf-8")
+
+
+def test_the_layout_is_what_older_readers_know(tmp_path: Path) -> None:
+    """text-embeddings-inference knows these names of modules and these keys, and refuses others."""
+    layerwise.ship(shared_encoder("wordpiece"), tmp_path / "m", layer=1, pooling="cls", normalize=True)
+    modules = json.loads((tmp_path / "m" / "modules.json").read_text())
+    assert [(module["type"], module["path"]) for module in modules] == [
+        ("sentence_transformers.models.Transformer", ""),
+        ("sentence_transformers.models.Pooling", "1_Pooling"),
+        ("sentence_transformers.models.Normalize", "2_Normalize"),
+    ]
+    pooling = json.loads((tmp_path / "m" / "1_Pooling" / "config.json").read_text())
+    chosen = {key for key, value in pooling.items() if key.startswith("pooling_mode_") and value}
+    assert chosen == {"pooling_mode_cls_token"} and pooling["word_embedding_dimension"] == 32
+    assert json.loads((tmp_path / "m" / "sentence_bert_config.json").read_text())["max_seq_length"] == 64
+
+
+def test_files_are_for_everyone(tmp_path: Path) -> None:
+    layerwise.ship(shared_encoder("wordpiece"), tmp_path / "m", layer=1)
+    (tmp_path / "new").touch()
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "m").rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "new").stat().st_mode & 0o777}
+
+
+def test_no_file_names_the_place_it_came_from(tmp_path: Path) -> None:
+    base = small(tmp_path)
+    layerwise.ship(str(base), tmp_path / "m", layer=2)
+    for path in (tmp_path / "m").rglob("*"):
+        assert not path.is_file() or str(tmp_path).encode() not in path.read_bytes(), path
+
+
+def test_a_fault_while_writing_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from layerwise.shipping import ship as shipping
+
+    encoder = shared_encoder("wordpiece")
+    layerwise.ship(encoder, tmp_path / "m", layer=1)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir() if path.is_file()}
+
+    def full(*args: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shipping, "model_card", full)
+    with pytest.raises(layerwise.LayerwiseError, match="cannot be written: No space left on device"):
+        layerwise.ship(encoder, tmp_path / "m", layer=2, overwrite=True)
+    after = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir() if path.is_file()}
+    assert after == before
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]

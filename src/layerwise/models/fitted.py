@@ -53,6 +53,11 @@ def fitting_probe(probe: str | Path | LinearProbe, encoder: Encoder, layer: Laye
         raise UsageError(
             f"{name} does {task} on {unit}s: `layerwise predict` runs {' and '.join(TASKS)} of texts and words."
         )
+    if len(found.weight) != max(1, len(found.classes)) or (task == "regression") != (not found.classes):
+        raise UsageError(
+            f"{name} does {task} with {len(found.classes)} classes and {len(found.weight)} rows of weights: expected a "
+            "row a class, or one row and no class for regression."
+        )
     if document.get("pooling") not in POOLINGS[unit]:
         raise UsageError(
             f"{name} was trained with the pooling {document.get('pooling')!r}: expected one of "

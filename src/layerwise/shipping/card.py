@@ -86,9 +86,17 @@ def _cut_from(document: Mapping[str, Any]) -> str:
         f"{(number - kept) / number:.0%} less compute in the blocks" if kept < number else "nothing is cut"
     )
     return (
-        f"Layer {base['layer']} of `{base['model']}`: {kept} of its {number} blocks ({saved}). The weights are "
-        "the base model's own, not trained further. Made with `layerwise ship`."
+        f"Layer {base['layer']} of `{base['model']}`{_before(base)}: {kept} of its {number} blocks ({saved}). "
+        "The weights are the base model's own, not trained further. Made with `layerwise ship`."
     )
+
+
+def _before(base: Mapping[str, Any]) -> str:
+    """What the base model itself was cut from, if it was."""
+    earlier = base.get("cut_from")
+    if not earlier:
+        return ""
+    return f" (itself layer {earlier['layer']} of `{earlier['model']}`, sha256 `{earlier['weights_sha256']}`)"
 
 
 def _facts(document: Mapping[str, Any]) -> list[str]:

@@ -12,8 +12,8 @@ from layerwise.errors import UsageError
 from layerwise.models import cut, onnx_export
 from layerwise.models.encoder import Encoder
 from layerwise.models.fitted import fitting_probe, fitting_projection
-from layerwise.models.locate import EMBEDDED
-from layerwise.models.shipped import FORMAT_VERSION, NAME
+from layerwise.models.locate import EMBEDDED_SHA256
+from layerwise.models.shipped import FORMAT_VERSION, NAME, read_shipped
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.ops.projection import Projection
 from layerwise.reports.shipping import Shipment
@@ -182,14 +182,16 @@ def _probe_notes(probe: LinearProbe, pooling: str) -> list[str]:
 def _base(encoder: Encoder) -> dict[str, Any]:
     """What the folder was cut from; of a local folder its name only, not where it lies."""
     name, files = encoder.files.name, encoder.files
-    hub_name = _EMBEDDED_NAME if name == EMBEDDED else name if files.revision else None
-    local = hub_name is None
+    embedded = files.weights_sha256 == EMBEDDED_SHA256
+    hub_name = _EMBEDDED_NAME if embedded else name if files.revision else None
+    earlier = read_shipped(files.folder)  # a folder that was shipped before
     return {
-        "model": files.folder.name if local else hub_name,
+        "model": hub_name or files.folder.name,
         "hub_name": hub_name,
         "revision": files.revision,
         "weights_sha256": files.weights_sha256,
         "tokenizer_sha256": encoder.tokenizer_sha256,
+        "cut_from": None if earlier is None else earlier.document.get("cut_from"),
     }
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from layerwise.errors import LayerwiseError, UsageError
 from layerwise.models.shipped import NAME
 
@@ -36,8 +38,9 @@ def whole_folder(target: Path, source: Path, overwrite: bool) -> Iterator[Path]:
             yield draft
             _open_to_readers(draft)
             _publish(draft, target)
-        except OSError as error:
-            raise LayerwiseError(f"{target} cannot be written: {error.strerror or error}.") from error
+        except (OSError, SafetensorError) as error:  # the second where safetensors meets a full disk
+            said = getattr(error, "strerror", None) or error
+            raise LayerwiseError(f"{target} cannot be written: {said}.") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
