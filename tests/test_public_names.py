@@ -25,6 +25,7 @@ PUBLIC = [
     "extract",
     "open",
     "probe",
+    "ship",
 ]
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "lance", "fsspec", "typer", "rich")
 

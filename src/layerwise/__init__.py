@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from layerwise.errors import LayerwiseError, UsageError
     from layerwise.extraction import extract
     from layerwise.models.encoder import Encoder
+    from layerwise.shipping.ship import ship
     from layerwise.store.reader import Store
     from layerwise.store.reader import open_store as open
     from layerwise.study.probing import probe
@@ -32,6 +33,7 @@ _HOME = {
     "extract": ("layerwise.extraction", "extract"),
     "open": ("layerwise.store.reader", "open_store"),
     "probe": ("layerwise.study.probing", "probe"),
+    "ship": ("layerwise.shipping.ship", "ship"),
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "extract",
     "open",
     "probe",
+    "ship",
 ]
 
 

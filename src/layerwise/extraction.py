@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ import numpy as np
 from layerwise.errors import InterruptedRunError, LayerwiseError, SourceError, UsageError, choose
 from layerwise.models.allocator import give_back_freed_memory
 from layerwise.models.encoder import Encoder
+from layerwise.models.fitted import fitting_projection
 from layerwise.models.pipeline import EncodedChunk
 from layerwise.models.request import Request
+from layerwise.ops.projection import Projection
 from layerwise.reports.runs import ExtractSummary, Progress
 from layerwise.store.reader import open_store
 from layerwise.store.writer import StoreWriter
@@ -56,6 +59,7 @@ def extract(
     words_column: str | None = None,
     keep: Sequence[str] = (),
     format: str | None = None,
+    projection: str | Path | Projection | None = None,
     limit: int | None = None,
     overwrite: bool = False,
     progress: Callable[[Progress], None] | None = None,
@@ -79,6 +83,8 @@ def extract(
         keep: columns of the source to copy into the store.
         format: how to read the source, whatever its ending: `"txt"`, `"jsonl"`, `"csv"`, `"tsv"`,
             `"parquet"`, `"conllu"` or `"conll"`.
+        projection: a file of `layerwise fit-projection`, for the one layer selected: the store gets its
+            smaller vectors.
         limit: take only the first texts.
         overwrite: start again, whatever store is there.
         progress: called after every batch and chunk, and now and then while the source gives nothing.
@@ -133,17 +139,19 @@ def extract(
     tokenization = encoder.tokenization(request)  # refuses a window without room before there is a store
     if pair_column is not None:
         tokenization.refuse_pairs_without_room()
+    mapped = None if projection is None else _fitting(projection, encoder, request)
     run = {
         **encoder.describe(),
         **request.describe(),
         "store_dtype": store_dtype,
         "source": sources.fingerprint(),
         "keep": list(keep),
+        **({} if mapped is None else {"projection": _describe(mapped)}),
     }
     with StoreWriter.open(
         output,
         run,
-        request.columns(encoder.hidden_size),
+        request.columns(encoder.hidden_size if mapped is None else mapped.dim),
         store_dtype=store_dtype,
         unit=unit,
         kept=sources.kept_types(),
@@ -152,7 +160,29 @@ def extract(
         resume=not overwrite,
         overwrite=overwrite,
     ) as writer:
-        return _Run(encoder, request, sources, writer, limit, progress).go()
+        return _Run(encoder, request, sources, writer, limit, progress, mapped).go()
+
+
+def _fitting(projection: str | Path | Projection, encoder: Encoder, request: Request) -> Projection:
+    """The projection, if it is for the one layer that is selected.
+
+    Raises:
+        UsageError: it is not.
+    """
+    layers = request.layers.layers
+    if len(layers) != 1 or request.mix != "none":
+        mixed = "" if request.mix == "none" else " and mixed"
+        raise UsageError(
+            f"a projection is for one layer, and {len(layers)} are selected{mixed}: pass --layers with the one it was "
+            "fitted on, and no mix."
+        )
+    return fitting_projection(projection, encoder, layers[0], texts=False)
+
+
+def _describe(projection: Projection) -> dict[str, Any]:
+    """The projection as the store's metadata records it."""
+    kind, layer = (projection.document.get(key) for key in ("kind", "layer"))
+    return {"sha256": projection.sha256, "kind": kind, "layer": layer, "dim": projection.dim}
 
 
 class _Run:
@@ -166,7 +196,9 @@ class _Run:
         writer: StoreWriter,
         limit: int | None,
         progress: Callable[[Progress], None] | None,
+        projection: Projection | None = None,
     ) -> None:
+        self.projection = projection
         self.encoder, self.request, self.sources, self.writer = encoder, request, sources, writer
         self.limit = limit
         self.report = progress
@@ -226,6 +258,8 @@ class _Run:
 
     def _write(self, chunk: EncodedChunk, first_text: int) -> None:
         before = self.writer.committed_texts
+        if self.projection is not None:
+            chunk = replace(chunk, vectors=self.projection(chunk.vectors[0])[None])
         self.writer.append(_as_chunk(chunk, self.request, first_text))
         if time.monotonic() - self.committed > COMMIT_SECONDS:
             self.writer.commit()

@@ -21,7 +21,15 @@ Layer = int | Literal["final"]
 UNITS = ("text", "word", "token")
 WORDS = ("tokenizer", "whitespace", "unicode", "given")
 POOLINGS: Mapping[str, tuple[str, ...]] = {
-    "text": ("mean", "max", "cls", "last_token"),
+    "text": (
+        "mean",
+        "max",
+        "cls",
+        "last_token",
+        "mean_with_special",
+        "max_with_special",
+        "last_with_special",
+    ),
     "word": ("mean", "first", "last", "max"),
     "token": ("none",),
 }

@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from layerwise.cli import export, extract, inspect, models, neighbours, probe, show
+from layerwise.cli import (
+    export,
+    extract,
+    fit_projection,
+    inspect,
+    models,
+    neighbours,
+    predict,
+    probe,
+    ship,
+    show,
+)
 from layerwise.errors import LayerwiseError
 from layerwise.version import __version__
 
@@ -39,8 +50,19 @@ def root(
     """Every layer of every encoder: extract it, understand it, ship the best one."""
 
 
-for command in (show, extract, inspect, export, neighbours, probe, models):
-    app.command(command.__name__.rpartition(".")[2])(command.command)
+for command in (
+    show,
+    extract,
+    inspect,
+    export,
+    neighbours,
+    probe,
+    fit_projection,
+    ship,
+    predict,
+    models,
+):
+    app.command(command.__name__.rpartition(".")[2].replace("_", "-"))(command.command)
 
 
 def main() -> None:

@@ -80,6 +80,10 @@ def command(
             "'source_file' is the file's name."
         ),
     ] = None,
+    projection: Annotated[
+        str | None,
+        typer.Option(help="A file of `layerwise fit-projection`, for the one layer selected."),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite/--resume", help="Start again, or go on where an interrupted run stopped."),
@@ -126,6 +130,7 @@ def command(
             id_column=id_column,
             format=format,
             keep=[name.strip() for name in keep.split(",")] if keep else (),
+            projection=projection,
             limit=limit,
             overwrite=overwrite,
             progress=progress,

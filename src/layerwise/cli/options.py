@@ -23,7 +23,8 @@ UnitOption = Annotated[str, typer.Option("--unit", "-u", help="What one row stan
 PoolingOption = Annotated[
     str | None,
     typer.Option(
-        help="How tokens become a unit. Words: mean, first, last, max; texts: mean, max, cls, last_token.",
+        help="How tokens become a unit. Words: mean, first, last, max; texts: mean, max, cls, last_token, and "
+        "mean_with_special, max_with_special, last_with_special.",
         show_default="mean",
     ),
 ]

@@ -40,6 +40,8 @@ class EncodedText:
         num_tokens: tokens of the text and its pair, special tokens and cuts not counted.
         num_truncated: how many of them were cut off.
         cls_position: position of the special token that opens a sequence, or None.
+        special: (window, positions) of the special tokens of the text as a whole: those that open and
+            separate in its first window, those that close in its last.
         window, position: (tokens,) where to find each token: window and position in it.
         start, end: (tokens,) its characters, without surrounding white space.
         sequence_id: (tokens,) 0 in the text, 1 in the pair.
@@ -54,6 +56,7 @@ class EncodedText:
     num_tokens: int
     num_truncated: int
     cls_position: int | None
+    special: tuple[tuple[int, range], ...]
     window: Ints
     position: Ints
     start: Ints
@@ -84,6 +87,7 @@ def side_by_side(first: EncodedText, second: EncodedText) -> EncodedText:
         num_tokens=first.num_tokens + second.num_tokens,
         num_truncated=first.num_truncated + second.num_truncated,
         cls_position=first.cls_position,
+        special=first.special + tuple((window + sequences, places) for window, places in second.special),
         window=np.concatenate([first.window, second.window + sequences]),
         position=np.concatenate([first.position, second.position]),
         start=np.concatenate([first.start, second.start]),

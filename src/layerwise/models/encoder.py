@@ -23,6 +23,7 @@ from layerwise.models.locate import EMBEDDED, ModelFiles, locate
 from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_chunks
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
+from layerwise.models.shipped import read_shipped
 from layerwise.models.states import split
 from layerwise.models.tokenization import Tokenization, plain_backend
 from layerwise.text.records import as_records
@@ -45,6 +46,7 @@ class Encoder:
         has_final: whether there is a `final` layer, the output after a final norm.
         hidden_size: size of each vector.
         max_length: most tokens of one window, special tokens included.
+        text_pooling: the default pooling of texts: `mean`, or what a folder that `ship` wrote says.
         self_check: how the model runs, packed or padded, and why.
     """
 
@@ -62,6 +64,8 @@ class Encoder:
         self.engine = engine
         self.self_check = self_check
         self.tokenizer = loaded.tokenizer
+        shipped = read_shipped(files.folder)
+        self.text_pooling = "mean" if shipped is None else shipped.pooling
         self._tokenizations: dict[tuple[Any, ...], Tokenization] = {}
         self.dtype = dtype
         self.num_hidden_layers = engine.anatomy.num_hidden_layers
@@ -159,7 +163,8 @@ class Encoder:
             words: `"tokenizer"`, `"whitespace"`, `"unicode"`, `"given"` (the texts bring them), or
                 one list a text of words or of (start, end) character spans; default at word level:
                 `"given"` if the first text brings words, else `"tokenizer"`.
-            pooling: how tokens become a unit: for texts `mean` (default), `max`, `cls`, `last_token`;
+            pooling: how tokens become a unit: for texts `mean` (default), `max`, `cls`, `last_token`, and
+                `mean_with_special`, `max_with_special`, `last_with_special`;
                 for words `mean` (default), `first`, `last`, `max`.
             mix: how layers become one vector: `none`, `mean`, `sum`, `concat`, `scalar`.
             mix_weights: for `scalar`: one weight a layer, and gamma.
@@ -268,6 +273,8 @@ class Encoder:
             raise UsageError(
                 f"max_length is {max_length}: the model {self.files.name!r} takes up to {self.max_length} tokens."
             )
+        if unit == "text" and options.get("pooling") is None:
+            options["pooling"] = self.text_pooling
         return Request.build(self.select(layers), unit, max_length=max_length or self.max_length, **options)
 
     def chunks(

@@ -57,6 +57,7 @@ class Engine:
         anatomy: where its layers are.
         attention: `"layerwise_packed"`, or `"sdpa"` or `"eager"` for padded batches.
         has_final: whether the encoder's output differs from block N's own (a final norm).
+        takes_types: whether token types are fed to it.
         mixes_lengths: whether a padded batch may hold sequences of different lengths. It may not
             where padding is seen through the mask, as by MobileBERT's trigram input (Sun et al. 2020,
             §3), ConvBERT's convolutions and FNet's Fourier transform: then nothing is padded at all.
@@ -80,7 +81,7 @@ class Engine:
         # Without a segment table token types mean something else: TAPAS has seven kinds of them, and XLM would
         # look them up among its words. There the model's own default is right.
         self._segments: int = getattr(model.config, "type_vocab_size", 0) or 0
-        self._takes_types = "token_type_ids" in accepted and self._segments > 0
+        self.takes_types = "token_type_ids" in accepted and self._segments > 0
         self._takes_positions = "position_ids" in accepted
         self._lock = threading.Lock()  # hooks belong to the model: one forward pass at a time
         self.use(attention)
@@ -237,7 +238,7 @@ class Engine:
 
     def _inputs(self, ids: Tensor, types: Tensor) -> dict[str, Any]:
         inputs = {"input_ids": self._to_device(ids)}
-        if self._takes_types:
+        if self.takes_types:
             inputs["token_type_ids"] = self._to_device(types.clamp(max=self._segments - 1))
         return inputs
 

@@ -165,7 +165,14 @@ def _download(name: str, revision: str | None, allow_pickle: bool) -> tuple[Path
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     tried = f"tried: the embedded model ('{EMBEDDED}'), the local folder {Path(name).absolute()}"
-    patterns = ["*.json", "*.txt", "*.model", "*.safetensors", *(_PICKLED if allow_pickle else ())]
+    patterns = [
+        "*.json",
+        "*.txt",
+        "*.model",
+        "*.safetensors",
+        "README.md",
+        *(_PICKLED if allow_pickle else ()),
+    ]
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     try:
         folder = Path(

@@ -20,6 +20,8 @@ from layerwise.types import Ledger
 
 Ints = npt.NDArray[np.int64]
 
+_REDUCTIONS = {"mean": "mean", "max": "max", "mean_with_special": "mean", "max_with_special": "max"}
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -94,7 +96,7 @@ def plan_rows(texts: Sequence[EncodedText], request: Request) -> Rows:
         edge_position=position[order],
         edge_row=row[order],
         num_sequences=sum(num_sequences),
-        reduction=request.pooling if request.pooling in ("mean", "max") else "gather",
+        reduction=_REDUCTIONS.get(request.pooling, "gather"),
         ledger=Ledger(
             num_tokens=np.array([text.num_tokens for text in texts], np.int64),
             num_windows=np.array([text.num_windows for text in texts], np.int32),
@@ -145,7 +147,8 @@ def _text_rows(text: EncodedText, pooling: str) -> _TextRows:
     """One row, or one for each text of a pair that is encoded apart.
 
     `mean` and `max` go over the text's own tokens, `cls` takes the special token that opens the
-    (first) sequence, `last_token` the last of the text's own tokens.
+    (first) sequence, `last_token` the last of the text's own tokens. `..._with_special`: special tokens
+    count as the text's own, as sentence-transformers pools.
     """
     apart, window, position = text.apart, text.window, text.position
     if apart is None:
@@ -153,12 +156,19 @@ def _text_rows(text: EncodedText, pooling: str) -> _TextRows:
     else:
         end, row = np.array([len(text.text), len(apart.text)]), text.sequence_id
     start = np.zeros(len(end), np.int64)
+    if pooling.endswith("_with_special"):
+        special = _join([np.full(len(places), number) for number, places in text.special])
+        window = _join([window, special])
+        position = _join([position, *(np.array(places, np.int64) for _, places in text.special)])
+        second = len(text.sequences) if apart is None else apart.first_sequence
+        row = _join([row, (special >= second).astype(np.int64)])
     if pooling == "cls":
         opening = [0] if apart is None else [0, apart.first_sequence]
         row = np.arange(0 if text.cls_position is None else len(end))
         window, position = np.array(opening)[row], np.full(len(row), text.cls_position or 0)
-    elif pooling == "last_token":
-        last = np.flatnonzero(np.diff(row, append=len(end)))
+    elif pooling in ("last_token", "last_with_special"):
+        order = np.lexsort((position, window, row))
+        last = order[np.flatnonzero(np.diff(row[order], append=len(end)))]
         window, position, row = window[last], position[last], row[last]
     number = start if apart is None else np.arange(2)
     return _TextRows(start, end, start - 1, number, window, position, row)

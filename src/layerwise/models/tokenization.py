@@ -68,6 +68,11 @@ class Tokenization:
         """Whether a special token opens each sequence, for `pooling="cls"`."""
         return len(self._single.before) > 0
 
+    @property
+    def closes_texts(self) -> bool:
+        """Whether a special token follows a text."""
+        return len(self._single.after) > 0
+
     def refuse_pairs_without_room(self) -> None:
         """Refuse, before any text is read, what pairs of texts longer than a window would not fit.
 
@@ -133,7 +138,8 @@ class Tokenization:
                 self._refuse_no_room(template, needed=len(members))
         plans = self._plan(members, capacity)
         sequences, window, position = _lay_out(members, plans, template)
-        return self._assemble(text, members, sequences, window, position, total, cut, template)
+        special = _special(sequences, plans, template)
+        return self._assemble(text, members, sequences, window, position, total, cut, template, special)
 
     def _refuse_no_room(self, template: Template, needed: int) -> None:
         if self._max_length < len(template) + needed:
@@ -165,6 +171,7 @@ class Tokenization:
         total: int,
         cut: int,
         template: Template,
+        special: tuple[tuple[int, range], ...],
     ) -> EncodedText:
         spans = np.concatenate([one.spans for one in members])
         words = np.concatenate([one.words for one in members])
@@ -185,6 +192,7 @@ class Tokenization:
             num_tokens=total,
             num_truncated=cut,
             cls_position=0 if len(template.before) else None,
+            special=special,
             window=window,
             position=position,
             start=spans[:, 0],
@@ -212,6 +220,20 @@ def _truncate(members: tuple[Member, ...], capacity: int) -> tuple[Member, ...]:
     else:
         keep = [capacity - lengths[1], lengths[1]]
     return tuple(one.cut(count) for one, count in zip(members, keep, strict=True))
+
+
+def _special(
+    sequences: tuple[Window, ...], plans: list[Windows], template: Template
+) -> tuple[tuple[int, range], ...]:
+    """Where the special tokens stand, each of the template's once: a text in one window has just these."""
+    before, after = len(template.before), len(template.after)
+    second = template.offset(1, int(plans[0].end[0] - plans[0].start[0]))
+    last, length = len(sequences) - 1, len(sequences[-1])
+    return (
+        (0, range(before)),
+        (0, range(second - len(template.between), second)),
+        (last, range(length - after, length)),
+    )
 
 
 def _lay_out(

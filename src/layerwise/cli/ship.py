@@ -1,0 +1,85 @@
+"""`layerwise ship`: one layer of a model as a folder that other programs load."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from layerwise.cli import options
+
+if TYPE_CHECKING:
+    from layerwise.reports.shipping import Shipment
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="'minilm', a model folder, or a name on the Hub.")],
+    layer: Annotated[str, typer.Option("--layer", "-l", help="The layer to ship: 1..N, -1.., or 'final'.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The folder to write.")],
+    pooling: Annotated[
+        str | None,
+        typer.Option(
+            help="How tokens become a text: mean, max (special tokens included, as sentence-transformers does), "
+            "cls, last_with_special.",
+            show_default="the probe's or the projection's, else mean",
+        ),
+    ] = None,
+    projection: Annotated[
+        str | None, typer.Option(help="A file of `layerwise fit-projection`: vectors get its size.")
+    ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(help="A file of `layerwise probe --save`, to go along for `layerwise predict`."),
+    ] = None,
+    normalize: Annotated[bool, typer.Option(help="Scale vectors to length 1.")] = False,
+    license: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence of the base model, such as apache-2.0.", show_default="as its README.md says"
+        ),
+    ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Add onnx/model.onnx, compared with the model.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a folder that an earlier `ship` wrote.")
+    ] = False,
+    revision: options.RevisionOption = None,
+    allow_pickle: options.AllowPickleOption = False,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Ship one layer as a model of its own, for sentence-transformers and others."""
+    from layerwise.shipping.ship import ship
+
+    shipment = ship(
+        model,
+        output,
+        layer=layer,
+        pooling=pooling,
+        projection=projection,
+        probe=probe,
+        normalize=normalize,
+        license=license,
+        onnx=onnx,
+        overwrite=overwrite,
+        revision=revision,
+        allow_pickle=allow_pickle,
+    )
+    for note in shipment.notes:
+        typer.echo(f"layerwise: note: {note}", err=True)
+    typer.echo(json.dumps(shipment.to_dict(), ensure_ascii=False) if as_json else _line(shipment))
+
+
+def _line(shipment: Shipment) -> str:
+    from layerwise.cli.progress import size
+
+    kept, number = shipment.blocks, shipment.num_hidden_layers
+    saved = f", {(number - kept) / number:.0%} less compute" if kept < number else ""
+    extra = "".join(f" + {name}" for name in (shipment.probe, shipment.onnx) if name)
+    scaled = ", scaled to length 1" if shipment.normalize else ""
+    return (
+        f"{shipment.path}: layer {shipment.layer} of {shipment.model}, {kept} of {number} blocks{saved}; "
+        f"{shipment.pooling}, {shipment.size} dimensions{scaled}; {size(shipment.bytes)}{extra}; "
+        f"differs from the layer by {shipment.error:.1e}; licence {shipment.license}"
+    )

@@ -1,0 +1,153 @@
+"""A model cut to its first blocks: a model of its own, whose output is the layer asked for.
+
+A block of a BERT-like encoder does not know how many come after it, so the weights of blocks 1..k
+and the embeddings are a whole model. What does know is the config: the number of blocks, lists with
+an entry for each, and ALBERT's way to spread shared groups over its blocks.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.models.auto import processing_auto
+
+from layerwise.errors import ModelError
+from layerwise.models.encoder import Encoder
+from layerwise.models.engine import Engine
+from layerwise.models.load import quiet
+from layerwise.types import Layer
+
+_GROUPS = "albert_layer_groups."
+
+
+def blocks_needed(engine: Engine, layer: Layer, name: str) -> int:
+    """How many blocks make `layer` the output of the model.
+
+    Raises:
+        ModelError: no number of blocks does; the message says why.
+    """
+    number = engine.anatomy.num_hidden_layers
+    processors = processing_auto.PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
+    if engine.model.config.model_type in processors:
+        raise ModelError(
+            f"{name!r} cannot be shipped: for {type(engine.model).__name__} sentence-transformers looks for a processor "
+            "of more than text (pages, images), which an encoder of texts does not have."
+        )
+    if layer == "final":
+        return number
+    if layer == 0:
+        raise ModelError(
+            f"layer 0 of {name!r} cannot be shipped: it is the embedding layer, and a model without blocks is none "
+            f"that transformers loads; choose one of 1..{number}."
+        )
+    if engine.has_final:
+        raise ModelError(
+            f"layer {layer} of {name!r} cannot be shipped: {type(engine.model).__name__} puts a norm behind its last "
+            f"block, whichever that is, so a model cut there would give that layer with the norm of block {number} "
+            "on it, which is no layer of this model; choose 'final'."
+        )
+    return layer
+
+
+def cut(model: Any, blocks: int, missing: tuple[str, ...] = ()) -> tuple[Any, dict[str, Tensor]]:
+    """The first `blocks` blocks of a transformers encoder as a new model, and its weights.
+
+    Args:
+        model: the encoder, float32; it stays as it is.
+        blocks: 1..N.
+        missing: names of weights that its files lacked: random values that nothing reads (a pooler's)
+            and that are not handed on.
+    """
+    number = model.config.num_hidden_layers
+    config = copy.deepcopy(model.config)
+    config.num_hidden_layers = blocks
+    for key, value in list(vars(config).items()):
+        if _has_entry_per_block(key, value, number):
+            setattr(config, key, value[:blocks])
+    weights = {name: weight.detach().cpu() for name, weight in model.state_dict().items()}
+    if any(_GROUPS in name for name in weights):
+        weights = _regroup(config, weights, number, blocks)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        smaller = AutoModel.from_config(  # type: ignore[no-untyped-call]
+            config, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False
+        ).eval()
+    names = smaller.state_dict().keys()
+    smaller.load_state_dict({name: weights[name] for name in names})
+    kept = {name: weight for name, weight in smaller.state_dict().items() if name not in missing}
+    return smaller, kept
+
+
+def _has_entry_per_block(key: str, value: Any, number: int) -> bool:
+    """Whether a config's value lists one entry a block, as `layer_types` or Longformer's windows do."""
+    named = "layer" in key or key == "attention_window"
+    return named and isinstance(value, list | tuple) and len(value) == number
+
+
+def _regroup(config: Any, weights: dict[str, Tensor], number: int, blocks: int) -> dict[str, Tensor]:
+    """ALBERT's groups for fewer blocks: block i of n (from 0) belongs to group int(i / (n / groups)).
+
+    With one group (Lan et al. 2020, §3.1) nothing changes. With several, the same weights go to as
+    few groups as spread over the blocks as they did.
+    """
+    groups = config.num_hidden_groups
+    of_block = [int(block / (number / groups)) for block in range(blocks)]
+    for count in range(1, blocks + 1):
+        new = [int(block / (blocks / count)) for block in range(blocks)]
+        source = dict(zip(new, of_block, strict=True))
+        if all(source[group] == old for group, old in zip(new, of_block, strict=True)):
+            break
+    config.num_hidden_groups = count
+    kept = {name: weight for name, weight in weights.items() if _GROUPS not in name}
+    for name, weight in weights.items():
+        prefix, found, rest = name.partition(_GROUPS)
+        old, _, tail = rest.partition(".")
+        for group, origin in source.items() if found else ():
+            if origin == int(old):
+                kept[f"{prefix}{_GROUPS}{group}.{tail}"] = weight.clone()
+    return kept
+
+
+def save(encoder: Encoder, model: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    """Write model, config and tokenizer as transformers does: safetensors, float32.
+
+    The tokenizer says how long a text the model takes, and no input that the model would take for
+    something else: XLM looks token types up among its words.
+    """
+    with quiet():
+        model.save_pretrained(folder, state_dict=weights)  # type: ignore[operator]
+        encoder.tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config |= {"model_max_length": encoder.max_length, "padding_side": "right", "truncation_side": "right"}
+    for key in ("is_local", "local_files_only", "name_or_path"):  # of the place it was loaded from
+        config.pop(key, None)
+    names = config.get("model_input_names")
+    if encoder.engine.takes_types:
+        config["model_input_names"] = names or ["input_ids", "token_type_ids", "attention_mask"]
+    else:
+        config["model_input_names"] = ["input_ids", "attention_mask"]
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def output_vectors(encoder: Encoder, text: str) -> Tensor:
+    """What transformers alone gives for one text: its tokenizer, one forward pass, the last hidden state.
+
+    Returns:
+        (tokens, hidden_size) of all tokens, special ones included, of a text cut to the model's length.
+    """
+    engine = encoder.engine
+    before = engine.attention
+    inputs = encoder.tokenizer(text, truncation=True, max_length=encoder.max_length, return_tensors="pt")
+    engine.use("eager")
+    try:
+        with torch.inference_mode():
+            output: Tensor = engine.model(**inputs)[0][0, : inputs["input_ids"].shape[1]]
+    finally:
+        engine.use(before)
+    return output

@@ -1,0 +1,85 @@
+"""Does what was fitted on a store, a projection or a probe, belong to this layer of this model?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from layerwise.errors import UsageError
+from layerwise.models.encoder import Encoder
+from layerwise.ops.linear_probe import LinearProbe
+from layerwise.ops.projection import Projection
+from layerwise.types import POOLINGS, Layer
+
+TASKS = ("classification", "regression")
+"""What `layerwise predict` runs."""
+
+
+def fitting_projection(
+    projection: str | Path | Projection, encoder: Encoder, layer: Layer, texts: bool = True
+) -> Projection:
+    """The projection, if it was fitted on this layer of this model.
+
+    Args:
+        texts: whether vectors of texts are to be projected.
+
+    Raises:
+        UsageError: it was not; the message says what differs.
+    """
+    name = "the projection" if isinstance(projection, Projection) else f"the projection {projection}"
+    found = projection if isinstance(projection, Projection) else Projection.load(projection)
+    _refuse_other(name, found.document, encoder, layer, found.matrix.shape[0])
+    if texts and found.document.get("unit") != "text":
+        raise UsageError(
+            f"{name} was fitted on vectors of {found.document.get('unit')}s, and a shipped folder gives vectors of "
+            "texts: fit one on a store of texts (extract --unit text)."
+        )
+    return found
+
+
+def fitting_probe(probe: str | Path | LinearProbe, encoder: Encoder, layer: Layer) -> LinearProbe:
+    """The probe, if it was trained on this layer of this model and `predict` can run it.
+
+    Raises:
+        UsageError: it was not; the message says what differs.
+    """
+    name = "the probe" if isinstance(probe, LinearProbe) else f"the probe {probe}"
+    found = probe if isinstance(probe, LinearProbe) else LinearProbe.load(probe)
+    document = found.document
+    _refuse_other(name, document, encoder, layer, found.weight.shape[1])
+    unit, task = document.get("unit"), document.get("task")
+    if unit not in ("text", "word") or task not in TASKS:
+        raise UsageError(
+            f"{name} does {task} on {unit}s: `layerwise predict` runs {' and '.join(TASKS)} of texts and words."
+        )
+    if len(found.weight) != max(1, len(found.classes)) or (task == "regression") != (not found.classes):
+        raise UsageError(
+            f"{name} does {task} with {len(found.classes)} classes and {len(found.weight)} rows of weights: expected a "
+            "row a class, or one row and no class for regression."
+        )
+    if document.get("pooling") not in POOLINGS[unit]:
+        raise UsageError(
+            f"{name} was trained with the pooling {document.get('pooling')!r}: expected one of "
+            f"{', '.join(POOLINGS[unit])}."
+        )
+    return found
+
+
+def _refuse_other(name: str, document: Mapping[str, Any], encoder: Encoder, layer: Layer, size: int) -> None:
+    of = document.get("layer")
+    if of != layer:
+        raise UsageError(
+            f"{name} was fitted on layer {of} and the layer chosen is {layer}: take layer {of}, or fit one on "
+            f"layer {layer}."
+        )
+    theirs, ours = document.get("weights_sha256"), encoder.files.weights_sha256
+    if theirs != ours:
+        raise UsageError(
+            f"{name} was fitted on the model {document.get('model')!r} with weights of sha256 {str(theirs)[:12]}…, and "
+            f"{encoder.files.name!r} has {ours[:12]}…: take the same model, or fit one on this."
+        )
+    if size != encoder.hidden_size:
+        raise UsageError(
+            f"{name} takes vectors of size {size}, and layer {layer} of {encoder.files.name!r} has {encoder.hidden_size}."
+        )

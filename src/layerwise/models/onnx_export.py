@@ -1,0 +1,150 @@
+"""A model as ONNX, run with onnxruntime and compared before anyone relies on it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from layerwise.errors import ModelError, require
+from layerwise.models.encoder import Encoder
+
+REQUIREMENT = "onnx>=1.18 onnxruntime>=1.22 onnxscript>=0.5"
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+PATH = Path("onnx/model.onnx")
+"""Where sentence-transformers and text-embeddings-inference look for it."""
+
+TOLERANCE = 1e-5
+"""Most that a value may differ by, relative to the largest (at least 1)."""
+
+MAX_BYTES = 1_900_000_000
+"""Protobuf takes 2 GB; larger weights lie beside the graph."""
+
+
+class _LastHiddenState(nn.Module):
+    """The encoder with inputs by position and one output."""
+
+    def __init__(self, model: Any, names: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.names = model, tuple(names)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        hidden: Tensor = self.model(**dict(zip(self.names, inputs, strict=True)))[0]
+        return hidden
+
+
+def require_onnx() -> None:
+    """Refuse before any work is done if the packages are not there.
+
+    Raises:
+        MissingExtraError: one is not installed.
+    """
+    for package in PACKAGES:
+        require(package, REQUIREMENT, "ONNX export")
+
+
+def export(encoder: Encoder, folder: Path, texts: Sequence[str]) -> float:
+    """Write `onnx/model.onnx`, whose output `last_hidden_state` is (batch, sequence, hidden_size).
+
+    Batch and sequence are free. The graph is run with onnxruntime on `texts`, alone and as one padded
+    batch, and compared with the model.
+
+    Returns:
+        the worst difference, relative to the largest value (at least 1).
+
+    Raises:
+        ModelError: the exporter cannot take this architecture, or the graph gives other vectors.
+    """
+    names = ["input_ids", "attention_mask"] + (["token_type_ids"] if encoder.engine.takes_types else [])
+    batches = [_inputs(encoder, list(texts), names), *(_inputs(encoder, [text], names) for text in texts)]
+    batches = [batch for batch in batches if batch["input_ids"].shape[1]]
+    before = encoder.engine.attention
+    encoder.engine.use("eager")
+    try:
+        _write(encoder, folder / PATH, names, batches[0])
+        with torch.inference_mode():
+            expected = [encoder.engine.model(**batch)[0].numpy() for batch in batches]
+    finally:
+        encoder.engine.use(before)
+    error = max(_compare(folder / PATH, batches, expected, encoder))
+    if not error <= TOLERANCE:
+        raise ModelError(
+            f"{encoder.files.name!r} cannot be shipped as ONNX: onnxruntime's vectors differ by {error:.1e}, and at "
+            f"most {TOLERANCE:.0e} would be rounding; ship it without --onnx."
+        )
+    return error
+
+
+def _inputs(encoder: Encoder, texts: list[str], names: Sequence[str]) -> dict[str, Tensor]:
+    given = encoder.tokenizer(
+        texts, padding=True, truncation=True, max_length=encoder.max_length, return_tensors="pt"
+    )
+    inputs = {"input_ids": given["input_ids"], "attention_mask": given["attention_mask"]}
+    inputs["token_type_ids"] = given.get("token_type_ids", torch.zeros_like(given["input_ids"]))
+    return {name: inputs[name] for name in names}
+
+
+def _write(encoder: Encoder, path: Path, names: Sequence[str], example: dict[str, Tensor]) -> None:
+    path.parent.mkdir()
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=encoder.max_length)}
+    size = sum(weight.numel() * weight.element_size() for weight in encoder.engine.model.parameters())
+    said, log = io.StringIO(), logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns of torchvision's operators
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _LastHiddenState(encoder.engine.model, names).eval(),
+                tuple(example[name][:2, :9].contiguous() for name in names),
+                path,
+                input_names=list(names),
+                output_names=["last_hidden_state"],
+                dynamic_shapes=(tuple(dict(axes) for _ in names),),
+                dynamo=True,
+                external_data=size > MAX_BYTES,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter has many ways to fail, and none is a class of its own
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(
+            f"{type(encoder.engine.model).__name__} cannot be exported to ONNX by torch {torch.__version__}: "
+            f"{words[:300]}; ship it without --onnx."
+        ) from error
+    finally:
+        log.setLevel(level)
+
+
+def _compare(
+    path: Path, batches: list[dict[str, Tensor]], expected: list[Any], encoder: Encoder
+) -> list[float]:
+    """Worst difference of each batch, at tokens that are no padding."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # no warnings about constants it folds
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    taken = {one.name for one in session.get_inputs()}
+    errors = []
+    for batch, right in zip(batches, expected, strict=True):
+        feed = {name: value.numpy() for name, value in batch.items() if name in taken}
+        try:
+            found = session.run(["last_hidden_state"], feed)[0]
+        except Exception as error:  # onnxruntime raises no class that it documents
+            raise ModelError(
+                f"{encoder.files.name!r} cannot be shipped as ONNX: onnxruntime does not run the graph on inputs of "
+                f"{' × '.join(map(str, batch['input_ids'].shape))} ({' '.join(str(error).split())[:200]}); ship it "
+                "without --onnx."
+            ) from error
+        real = batch["attention_mask"].numpy().astype(bool)
+        scale = max(1.0, float(np.abs(right[real]).max()))
+        errors.append(float(np.abs(found - right)[real].max()) / scale)
+    return [float("inf") if np.isnan(error) else error for error in errors]

@@ -1,0 +1,57 @@
+"""What a folder that `layerwise ship` wrote says about itself: `layerwise.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layerwise.errors import ModelError
+from layerwise.types import POOLINGS, Layer
+
+NAME = "layerwise.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """The settings under which a shipped folder gives the vectors it was shipped for.
+
+    Attributes:
+        layer: the layer, in the numbers of the shipped model: its last, or `"final"`.
+        pooling: how the tokens of a text become one vector.
+        normalize: whether sentence-transformers scales the vectors to length 1.
+        document: the whole file, with what it was cut from.
+    """
+
+    layer: Layer
+    pooling: str
+    normalize: bool
+    document: Mapping[str, Any]
+
+
+def read_shipped(folder: Path) -> Shipped | None:
+    """Read a folder's settings; None where `ship` did not write it.
+
+    Raises:
+        ModelError: the file is there and is not what `ship` writes.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        version, layer = document["format_version"], document["layer"]
+        pooling, normalize = document["pooling"], document["normalize"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} cannot be read ({error}): expected what `layerwise ship` wrote; ship again."
+        ) from error
+    if version != FORMAT_VERSION or pooling not in POOLINGS["text"]:
+        raise ModelError(
+            f"{path} has format version {version!r} and pooling {pooling!r}: this layerwise knows version "
+            f"{FORMAT_VERSION} and the poolings {', '.join(POOLINGS['text'])}; update it, or ship again."
+        )
+    return Shipped(layer, pooling, bool(normalize), document)

@@ -1,0 +1,1 @@
+"""Shipping: one layer of a model as a folder that other programs load."""

@@ -1,0 +1,206 @@
+"""The model card, README.md, with front matter as the Hugging Face Hub reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from layerwise.shipping.sentence_transformers_layout import MODES
+
+UNKNOWN_LICENSE = "unknown: see the base model"
+
+_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
+_LICENSE = re.compile(r"^license(?:_name)?:\s*[\"']?([^\"'#\n]+?)[\"']?\s*$", re.MULTILINE)
+_IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
+_POOLED = {
+    "mean_with_special": "the mean over all tokens, special ones included",
+    "max_with_special": "the largest value of each dimension over all tokens, special ones included",
+    "cls": "the special token that opens the text",
+    "last_with_special": "the last token, special ones included",
+}
+_BY_HAND = {
+    "mean_with_special": "(hidden * mask).sum(1) / mask.sum(1)",
+    "max_with_special": 'hidden.masked_fill(mask == 0, float("-inf")).amax(1)',
+    "cls": "hidden[:, 0]",
+    "last_with_special": "hidden[torch.arange(len(hidden)), mask[..., 0].sum(1) - 1]",
+}
+assert _POOLED.keys() == _BY_HAND.keys() == MODES.keys()
+
+
+def license_of(folder: Path) -> str | None:
+    """The licence that a model's README.md names in its front matter; None if it names none."""
+    path = folder / "README.md"
+    if not path.is_file():
+        return None
+    front = _FRONT_MATTER.match(path.read_text("utf-8", errors="replace"))
+    found = _LICENSE.findall(front[1]) if front else []
+    named = [name for name in found if name != "other"]  # "other" comes with a license_name
+    return next(iter(named or found), None)
+
+
+def model_card(document: Mapping[str, Any], name: str, notes: tuple[str, ...]) -> str:
+    """The card of a shipped folder.
+
+    Args:
+        document: that of layerwise.json.
+        name: of the folder.
+        notes: what a user should know before trusting the vectors.
+    """
+    return "\n".join(
+        (
+            *_front_matter(document),
+            "",
+            f"# {name}",
+            "",
+            _cut_from(document),
+            "",
+            *_facts(document),
+            *_scores(document),
+        )
+    ) + "\n".join(("", "", *_loading(document, name), *_remarks(notes), ""))
+
+
+def _front_matter(document: Mapping[str, Any]) -> list[str]:
+    license = document["license"]
+    lines = ["---", "library_name: sentence-transformers", "pipeline_tag: sentence-similarity"]
+    if license == UNKNOWN_LICENSE:
+        pass  # the Hub takes identifiers only, and there is none to give
+    elif _IDENTIFIER.fullmatch(license):
+        lines.append(f"license: {license}")
+    else:
+        lines += ["license: other", f"license_name: {json.dumps(license, ensure_ascii=False)}"]
+    if document["cut_from"]["hub_name"]:
+        lines.append(f"base_model: {document['cut_from']['hub_name']}")
+    tags = ("sentence-transformers", "feature-extraction", "sentence-similarity", "layerwise")
+    return [*lines, "tags:", *(f"- {tag}" for tag in tags), "---"]
+
+
+def _cut_from(document: Mapping[str, Any]) -> str:
+    base = document["cut_from"]
+    kept, number = base["blocks"], base["num_hidden_layers"]
+    saved = (
+        f"{(number - kept) / number:.0%} less compute in the blocks" if kept < number else "nothing is cut"
+    )
+    return (
+        f"Layer {base['layer']} of `{base['model']}`{_before(base)}: {kept} of its {number} blocks ({saved}). "
+        "The weights are the base model's own, not trained further. Made with `layerwise ship`."
+    )
+
+
+def _before(base: Mapping[str, Any]) -> str:
+    """What the base model itself was cut from, if it was."""
+    earlier = base.get("cut_from")
+    if not earlier:
+        return ""
+    return f" (itself layer {earlier['layer']} of `{earlier['model']}`, sha256 `{earlier['weights_sha256']}`)"
+
+
+def _facts(document: Mapping[str, Any]) -> list[str]:
+    base, projection = document["cut_from"], document["projection"]
+    size = f"{document['hidden_size']}"
+    if projection is not None:
+        size = f"{projection['dim']}, by a linear map ({projection['kind']}) from {size}"
+        if projection.get("explained_variance") is not None:
+            size += f" that keeps {projection['explained_variance']:.1%} of the variance"
+        if projection.get("recall_at_10") is not None:
+            size += f" and {projection['recall_at_10']:.1%} of the 10 nearest neighbours"
+    rows = {
+        "base model": f"`{base['model']}`" + (f", revision `{base['revision']}`" if base["revision"] else ""),
+        "sha256 of its weights": f"`{base['weights_sha256']}`",
+        "sha256 of these weights": f"`{document['weights_sha256']}`",
+        "architecture": f"{document['architecture']}, {document['num_parameters']:,} parameters, float32",
+        "pooling": f"{_POOLED[document['pooling']]} (`{document['pooling']}`)",
+        "size of a vector": size,
+        "scaled to length 1": "yes" if document["normalize"] else "no",
+        "longest text": f"{document['max_length']} tokens, special ones included",
+        "licence of the base model": document["license"],
+        "made with": ", ".join(f"{name} {version}" for name, version in document["versions"].items()),
+    }
+    return ["| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in rows.items())]
+
+
+def _cell(value: str) -> str:
+    return " ".join(value.split()).replace("|", "\\|")
+
+
+def _scores(document: Mapping[str, Any]) -> list[str]:
+    probe = document["probe"]
+    if probe is None:
+        return []
+    classes = ", ".join(probe["classes"]) or "a number"
+    lines = [
+        "",
+        "## Classifier",
+        "",
+        f"`probe.safetensors` is a linear probe for `{probe['label']}` ({probe['task']}, one label a "
+        f"{probe['unit']}): {classes}. It reads layer {probe['layer']} pooled by `{probe['pooling']}`.",
+    ]
+    scores = probe.get("scores") or {}
+    if isinstance(scores, Mapping) and scores:
+        shown = [(key, value) for key, value in scores.items() if isinstance(value, int | float | str)]
+        lines += ["", "| score | |", "|---|---|", *(f"| {key} | {_number(value)} |" for key, value in shown)]
+    return lines
+
+
+def _number(value: float | int | str) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _loading(document: Mapping[str, Any], name: str) -> list[str]:
+    layer, pooling = document["layer"], document["pooling"]
+    spec = f'"{layer}"' if isinstance(layer, str) else str(layer)
+    lines = [
+        "## Loading it",
+        "",
+        "```python",
+        "from sentence_transformers import SentenceTransformer",
+        "",
+        f'vectors = SentenceTransformer("{name}").encode(["A text."])',
+        "```",
+        "",
+        "```python",
+        "import torch",
+        "from transformers import AutoModel, AutoTokenizer",
+        "",
+        f'tokenizer, model = AutoTokenizer.from_pretrained("{name}"), AutoModel.from_pretrained("{name}")',
+        'inputs = tokenizer(["A text."], padding=True, truncation=True, return_tensors="pt")',
+        'mask = inputs["attention_mask"].unsqueeze(-1)',
+        "with torch.inference_mode():",
+        "    hidden = model(**inputs)[0]",
+        f"vectors = {_BY_HAND[pooling]}",
+        "```",
+        "",
+        "```python",
+        "import layerwise",
+        "",
+        f'encoder = layerwise.Encoder.from_pretrained("{name}")',
+        f'[states] = encoder.encode(["A text."], layers={spec}, unit="text")  # {pooling} is its default',
+        f"vectors = states.layer({spec})",
+        "```",
+        "",
+    ]
+    missing = [
+        what
+        for what, there in (
+            ("the projection", document["projection"]),
+            ("the scaling", document["normalize"]),
+        )
+        if there
+    ]
+    if missing:
+        lines += [f"The second and the third give vectors without {' and '.join(missing)}.", ""]
+    lines += [
+        "sentence-transformers cuts a text that is longer than the model; layerwise reads it in windows, unless "
+        'told `long_text="truncate"`.'
+    ]
+    if document["probe"] is not None:
+        lines += ["", "```bash", f"layerwise predict {name} texts.txt", "```"]
+    return lines
+
+
+def _remarks(notes: tuple[str, ...]) -> list[str]:
+    return ["", "## Remarks", "", *(f"- {note}" for note in notes)] if notes else []

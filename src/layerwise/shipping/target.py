@@ -1,0 +1,101 @@
+"""A folder that is either there as a whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from layerwise.errors import LayerwiseError, UsageError
+from layerwise.models.shipped import NAME
+
+
+@contextmanager
+def whole_folder(target: Path, source: Path, overwrite: bool) -> Iterator[Path]:
+    """Give a folder to write in; it becomes `target` if nothing fails, else it is removed.
+
+    Args:
+        source: the folder of the model that is read meanwhile.
+        overwrite: replace a folder that `layerwise ship` wrote.
+
+    Raises:
+        UsageError: `target` is there and may not be replaced, or it and `source` lie in each other.
+        LayerwiseError: it cannot be written.
+    """
+    target = target.expanduser().absolute()
+    refuse(target, source, overwrite)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    except OSError as error:
+        raise LayerwiseError(f"{target} cannot be written: {error.strerror or error}.") from error
+    try:
+        try:
+            yield draft
+            _open_to_readers(draft)
+            _publish(draft, target)
+        except (OSError, SafetensorError) as error:  # the second where safetensors meets a full disk
+            said = getattr(error, "strerror", None) or error
+            raise LayerwiseError(f"{target} cannot be written: {said}.") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def refuse(target: Path, source: Path, overwrite: bool) -> None:
+    """Refuse a target that would destroy something.
+
+    Raises:
+        UsageError: see `whole_folder`.
+    """
+    real, origin = target.expanduser().resolve(), source.resolve()
+    if real == origin or real.is_relative_to(origin) or origin.is_relative_to(real):
+        raise UsageError(
+            f"{target} and the model's own folder {source} lie in each other: choose another folder to ship to."
+        )
+    if not (target.exists() or target.is_symlink()):
+        return
+    if not target.is_dir() or target.is_symlink():
+        raise UsageError(f"{target} is there and is no folder: choose another name.")
+    if not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise UsageError(f"the folder {target} exists already: pass --overwrite, or choose another.")
+    if not (target / NAME).is_file():
+        raise UsageError(
+            f"the folder {target} was not written by `layerwise ship` (it has no {NAME}), so it is not replaced: "
+            "choose another, or remove it yourself."
+        )
+
+
+def _open_to_readers(draft: Path) -> None:
+    """Give all the mode that a new file has: mkdtemp's folders and safetensors' files are for their owner alone."""
+    probe = draft / ".mode"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o666
+    probe.unlink()
+    draft.chmod(mode | (mode & 0o444) >> 2 | 0o300)
+    for path in draft.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
+
+
+def _publish(draft: Path, target: Path) -> None:
+    """Rename; what stood there is moved aside first and comes back if that fails."""
+    if not target.exists():
+        draft.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+    old = aside / target.name
+    target.rename(old)
+    try:
+        draft.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    finally:
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
