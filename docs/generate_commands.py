@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent / "commands.md"
-COMMANDS = ("show", "extract", "inspect", "export", "neighbours", "models", "compare")
+COMMANDS = ("show", "extract", "inspect", "export", "neighbours", "models", "compare", "plot")
 WIDTH = "100"
 
 HEAD = """# Commands

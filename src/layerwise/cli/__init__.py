@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from layerwise.cli import compare, export, extract, inspect, models, neighbours, show
+from layerwise.cli import compare, export, extract, inspect, models, neighbours, plot, show
 from layerwise.errors import LayerwiseError
 from layerwise.version import __version__
 
@@ -39,7 +39,7 @@ def root(
     """Every layer of every encoder: extract it, understand it, ship the best one."""
 
 
-for command in (show, extract, inspect, export, neighbours, models, compare):
+for command in (show, extract, inspect, export, neighbours, models, compare, plot):
     app.command(command.__name__.rpartition(".")[2])(command.command)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,14 @@ def cjk_fonts() -> list[str]:
     return [name for name in CJK_FONTS if name in there][:1]
 
 
-def unreadable(texts: Iterable[str]) -> bool:
-    """Whether some of the texts have Chinese, Japanese or Korean characters and no font is there for them."""
-    return any(map(_wide, texts)) and not cjk_fonts()
+def uncovered(figure: Figure) -> bool:
+    """Whether code points stand in the figure where a font for them is missing."""
+    from matplotlib.text import Text
+
+    return any(_CODE_POINT.search(text.get_text()) for text in figure.findobj(Text))
+
+
+_CODE_POINT = re.compile(r"U\+[0-9A-F]{4,6}\b")
 
 
 def printable(text: str) -> str:
