@@ -92,7 +92,12 @@ def _scatter(
         )
     for number, name in enumerate(classes):
         own = points[class_of == number].T
-        style = {"color": COLOURS[number], "marker": MARKERS[number], "linewidths": 0, "alpha": 0.75}
+        style = {
+            "color": COLOURS[number],
+            "marker": MARKERS[number],
+            "linewidths": 0.2,
+            "edgecolors": "black",
+        }
         found.append(axes.scatter(*own, s=size * 1.3, label=printable(name), rasterized=True, **style))
     return found[1:] + found[:1] if (class_of < 0).any() else found
 
