@@ -38,6 +38,17 @@ def test_a_store_beside_itself_gives_its_own_matrix(store: Store) -> None:
     np.testing.assert_allclose(two.overlap, np.array(one.overlap)[np.ix_([0, 2], [0, 2])])
 
 
+def test_stores_of_other_widths_and_other_rows_not_embedded(store: Store, tmp_path: Path) -> None:
+    wide = {"layer_00": 6, "layer_01": 6}
+    run_ = {**RUN, "hidden_size": 6, "layers": [0, 1], "num_hidden_layers": 1}
+    other = make(tmp_path / "wide.lance", chunks(40, columns=wide, not_embedded=[2]), run_, columns=wide)
+    found = compare(store, other)
+    pair = [np.asarray(store.layer(0)), np.asarray(other.layer(1))]
+    assert np.array(found.cka).shape == np.array(found.overlap).shape == (3, 2)
+    assert found.cka[0][1] == pytest.approx(linear_cka([pair])[0, 1])
+    assert found.rows == store.num_rows - other.num_not_embedded < store.num_rows
+
+
 def test_a_sample_is_seeded_and_said(store: Store) -> None:
     assert compare(store, rows=20, seed=1) == compare(store, rows=20, seed=1)
     assert compare(store, rows=20, seed=1).cka != compare(store, rows=20, seed=2).cka
