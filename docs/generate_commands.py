@@ -18,10 +18,15 @@ COMMANDS = (
     "inspect",
     "export",
     "neighbours",
-    "models",
+    "probe",
+    "report",
+    "best",
+    "compare",
+    "plot",
     "fit-projection",
     "ship",
     "predict",
+    "models",
 )
 WIDTH = "100"
 

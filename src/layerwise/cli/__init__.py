@@ -11,14 +11,18 @@ import sys
 import typer
 
 from layerwise.cli import (
+    best,
+    compare,
     export,
     extract,
     fit_projection,
     inspect,
     models,
     neighbours,
+    plot,
     predict,
     probe,
+    report,
     ship,
     show,
 )
@@ -57,6 +61,10 @@ for command in (
     export,
     neighbours,
     probe,
+    report,
+    best,
+    compare,
+    plot,
     fit_projection,
     ship,
     predict,

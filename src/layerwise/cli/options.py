@@ -68,22 +68,6 @@ SeedOption = Annotated[int, typer.Option(help="Of everything drawn at random.")]
 CsvOption = Annotated[str | None, typer.Option(help="Also write the table to this CSV file.")]
 
 
-def strengths(given: str | None) -> tuple[float, ...] | None:
-    """Read `--l2`.
-
-    Raises:
-        UsageError: something in it is no number.
-    """
-    if given is None:
-        return None
-    from layerwise.errors import UsageError
-
-    try:
-        return tuple(float(one) for one in given.split(","))
-    except ValueError:
-        raise UsageError(f"the L2 strengths are {given!r}: expected numbers with commas between.") from None
-
-
 def mix_weights(path: str | None) -> tuple[list[float], float] | None:
     """Read the file of `--mix-weights`.
 

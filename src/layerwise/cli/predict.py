@@ -56,7 +56,14 @@ def command(
     if output is not None:
         refuse_existing(output, overwrite)
     sources = Sources(source, SourceOptions(text_column, None, None, words_column, ()))
-    predictor = Predictor.load(model, device, batch_tokens)
+    trained = Predictor.load(model, device, batch_tokens)
+    predictor = trained.for_texts(sources.give_words)
+    if predictor.words != trained.words:
+        typer.echo(
+            "layerwise: note: the probe was trained on words that its source gave, and this one gives none: they are "
+            "taken by Unicode's rules (UAX #29).",
+            err=True,
+        )
     found = predictor(islice(sources.records(), limit))
     lines = _json(found) if as_json else _lines(found)
     if output is None:

@@ -8,53 +8,27 @@ from typing import Annotated
 import typer
 
 from layerwise.cli import options
+from layerwise.cli import probe_options as asked
 from layerwise.cli.console import without_nan
+from layerwise.errors import UsageError
 
 
 def command(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="A store that kept the labels (--keep).")],
-    label: Annotated[str, typer.Option("--label", help="Kept column with the labels, or numbers.")],
-    task: Annotated[
-        str,
-        typer.Option(
-            help="classification, regression; auto: numbers of which some are not whole are a quantity."
-        ),
-    ] = "auto",
+    store: asked.StoreArgument,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Kept column with the labels, or numbers.")
+    ] = None,
+    task: asked.TaskOption = "auto",
     layers: options.LayersOption = "all",
-    pair: Annotated[
-        bool,
-        typer.Option("--pair", help="Compare the two texts of a pair (a store made with --pairs separate)."),
-    ] = False,
-    group: Annotated[
-        str | None,
-        typer.Option(help="Kept column: rows with equal values stay in one part.", show_default="the text"),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Kept column that says train, dev, test.", show_default="drawn")
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            help="1: draw 60, 20, 20 % of the texts; 5: five times, so that each is tested once.",
-            show_default="5 below 2,000 texts",
-        ),
-    ] = None,
-    min_count: Annotated[
-        int | None, typer.Option(help="Leave out rows of classes with fewer examples.")
-    ] = None,
-    skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Leave out rows without a label.")
-    ] = False,
-    control: Annotated[
-        bool, typer.Option("--control/--no-control", help="Probe a control task too (words and tokens).")
-    ] = True,
-    codelength: Annotated[bool, typer.Option("--codelength", help="Add the online code length.")] = False,
-    l2: Annotated[
-        str | None,
-        typer.Option(
-            help="L2 strengths to choose from, comma separated.", show_default="1e-5 to 100 by tens"
-        ),
-    ] = None,
+    pair: asked.PairOption = False,
+    group: asked.GroupOption = None,
+    split: asked.SplitOption = None,
+    folds: asked.FoldsOption = None,
+    min_count: asked.MinCountOption = None,
+    skip_missing: asked.SkipMissingOption = False,
+    control: asked.ControlOption = True,
+    codelength: asked.CodelengthOption = False,
+    l2: asked.StrengthsOption = None,
     seed: options.SeedOption = 0,
     save: Annotated[
         str | None,
@@ -63,10 +37,19 @@ def command(
     layer: Annotated[
         str | None, typer.Option(help="The layer whose probe --save writes.", show_default="the best")
     ] = None,
+    unsupervised: Annotated[
+        bool, typer.Option("--unsupervised", help="Without labels: geometry of the layers, as a hint only.")
+    ] = False,
     csv: options.CsvOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
     """Compare layers on labels: scores with intervals, baselines, and the layer to take."""
+    if unsupervised != (label is None):
+        given = "--unsupervised and --label" if unsupervised else "neither --label nor --unsupervised"
+        raise UsageError(f"{given} were given: expected one of them.")
+    if label is None:
+        _signals(store, layers, seed, csv, as_json)
+        return
     from layerwise.cli.probe_table import print_report
     from layerwise.cli.progress import live_status
     from layerwise.cli.tables import write_csv
@@ -75,6 +58,7 @@ def command(
     from layerwise.study.probing import probe
 
     opened = open_store(store)
+    wanted = opened.layers[opened.columns.index(opened.column(layer))] if layer else None
     with live_status("probing") as progress:
         found = probe(
             opened,
@@ -89,15 +73,32 @@ def command(
             skip_missing=skip_missing,
             control=control,
             codelength=codelength,
-            strengths=options.strengths(l2),
+            strengths=asked.strengths(l2),
             seed=seed,
             progress=progress,
         )
     if save is not None:
-        found.probe(opened.layers[opened.columns.index(opened.column(layer))] if layer else None).save(save)
+        found.probe(wanted).save(save)
     if csv is not None:
         write_csv(rows_of(found.report), csv)
     if as_json:
         typer.echo(json.dumps(without_nan(found.report.to_dict()), ensure_ascii=False))
     else:
         print_report(found.report)
+
+
+def _signals(store: str, layers: str, seed: int, csv: str | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from layerwise.cli.signals_table import print_signals
+    from layerwise.cli.tables import write_csv
+    from layerwise.store.reader import open_store
+    from layerwise.study.signals import unsupervised
+
+    found = unsupervised(open_store(store), layers=layers, seed=seed)
+    if csv is not None:
+        write_csv([asdict(layer) for layer in found.layers], csv)
+    if as_json:
+        typer.echo(json.dumps(without_nan(found.to_dict()), ensure_ascii=False))
+    else:
+        print_signals(found)

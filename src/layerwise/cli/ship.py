@@ -68,10 +68,11 @@ def command(
     )
     for note in shipment.notes:
         typer.echo(f"layerwise: note: {note}", err=True)
-    typer.echo(json.dumps(shipment.to_dict(), ensure_ascii=False) if as_json else _line(shipment))
+    typer.echo(json.dumps(shipment.to_dict(), ensure_ascii=False) if as_json else shipment_line(shipment))
 
 
-def _line(shipment: Shipment) -> str:
+def shipment_line(shipment: Shipment) -> str:
+    """What was shipped, in one line."""
     from layerwise.cli.progress import size
 
     kept, number = shipment.blocks, shipment.num_hidden_layers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,13 @@ class Predictor:
         encoder: the model.
         probe: what labels its vectors.
         layer: the layer the probe reads.
+        words: what a word is, for a probe of words: as it was trained, unless that cannot be had.
     """
 
     encoder: Encoder
     probe: LinearProbe
     layer: Layer
+    words: str = "tokenizer"
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto", batch_tokens: int | None = None) -> Predictor:
@@ -51,12 +53,17 @@ class Predictor:
             )
         encoder = Encoder.from_pretrained(str(path), device=device, batch_tokens=batch_tokens)
         probe = fitting_probe(path / PROBE, encoder, shipped.layer)
-        return cls(encoder, probe, shipped.layer)
+        return cls(encoder, probe, shipped.layer, str(probe.document.get("words") or "tokenizer"))
 
     @property
     def unit(self) -> str:
         """`text` or `word`."""
         return str(self.probe.document["unit"])
+
+    def for_texts(self, bring_words: bool) -> Predictor:
+        """This predictor; or, if its words are given and the texts bring none, one that splits by UAX #29."""
+        lacking = self.unit == "word" and self.words == "given" and not bring_words
+        return replace(self, words="unicode") if lacking else self
 
     def __call__(self, texts: Iterable[str | TextRecord]) -> Iterator[Prediction]:
         """One prediction a text, in order; memory stays bounded.
@@ -67,7 +74,7 @@ class Predictor:
         document = self.probe.document
         options: dict[str, Any] = {"pooling": document["pooling"]}
         if self.unit == "word":
-            options["words"] = document.get("words") or "tokenizer"
+            options["words"] = self.words
         for number, states in enumerate(self.encoder.stream(texts, self.layer, self.unit, **options)):
             yield self._label(number, states)
 

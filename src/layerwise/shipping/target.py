@@ -56,6 +56,16 @@ def refuse(target: Path, source: Path, overwrite: bool) -> None:
         raise UsageError(
             f"{target} and the model's own folder {source} lie in each other: choose another folder to ship to."
         )
+    refuse_there(target, overwrite)
+
+
+def refuse_there(target: Path, overwrite: bool) -> None:
+    """Refuse a target that is there and may not be replaced.
+
+    Raises:
+        UsageError: see `whole_folder`.
+    """
+    target = target.expanduser()
     if not (target.exists() or target.is_symlink()):
         return
     if not target.is_dir() or target.is_symlink():

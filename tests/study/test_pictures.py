@@ -1,0 +1,60 @@
+"""`layerwise plot`: what is drawn, and what is refused in a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layerwise.store.reader import Store
+from tests.command_line import run
+from tests.store.making import RUN, SIZE, chunks, make
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    parts = chunks(40, not_embedded=[0])
+    for part in parts:
+        part.vectors["layer_01"][:] = np.ones(SIZE, np.float32)
+    return make(tmp_path_factory.mktemp("store") / "one.lance", parts)
+
+
+def test_rows_of_each_layer_a_constant_one_is_said(store: Store, tmp_path: Path) -> None:
+    done = run(f"plot {store.path} -o {tmp_path}/a.svg")
+    assert (done.status, done.out, done.err) == (0, "", "")
+    drawn = (tmp_path / "a.svg").read_text("utf-8")
+    assert drawn.count(">constant<") == 1 and "of variance" in drawn and "layer 2" in drawn
+
+
+def test_norms_and_a_word(store: Store, tmp_path: Path) -> None:
+    for words in ("--norms", "--word w3"):
+        done = run(f"plot {store.path} {words} -o {tmp_path}/b.svg")
+        assert (done.status, done.err) == (0, ""), words
+        assert (tmp_path / "b.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("--label topic", 1, "there is no kept column 'topic'"),
+        ("--method tsne", 2, "unknown method 'tsne': choose one of pca, umap"),
+        ("--rows 2", 1, "expected at least 3"),
+        ("--word nothing", 2, "'nothing' is not a word of"),
+        ("--word w3 --layers 0", 2, "at least 2 layers"),
+        ("--word w3 --norms", 2, "give one of them"),
+        ("--norms --label x", 2, "leave out --word and --norms"),
+    ],
+)
+def test_refusals(store: Store, tmp_path: Path, words: str, status: int, said: str) -> None:
+    done = run(f"plot {store.path} {words} -o {tmp_path}/c.png")
+    assert done.status == status and said in done.err and done.err.count("\n") == 1
+    assert not (tmp_path / "c.png").exists()
+
+
+def test_a_word_needs_units(tmp_path: Path) -> None:
+    texts = make(tmp_path / "t.lance", chunks(9), {**RUN, "unit": "text"})
+    done = run(f"plot {texts.path} --word w3 -o {tmp_path}/c.png")
+    assert done.status == 2 and "holds texts" in done.err
