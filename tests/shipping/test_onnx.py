@@ -13,8 +13,9 @@ from transformers import AutoTokenizer
 import layerwise
 from layerwise.errors import MissingExtraError, ModelError
 from layerwise.models import onnx_export
+from layerwise.models.families import tiny_model
 from tests.shipping.test_ship import TEXTS, by_layerwise, difference
-from tests.tiny import one_thread, shared_encoder
+from tests.tiny import one_thread, shared_encoder, tiny_tokenizer
 
 __all__ = ["one_thread"]
 
@@ -50,3 +51,14 @@ def test_without_the_extra_nothing_is_written(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(MissingExtraError, match='pip install "onnx>=1.18" "onnxruntime>=1.22"'):
         layerwise.ship(shared_encoder("wordpiece"), tmp_path / "m", layer=1, onnx=True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_architecture_the_exporter_does_not_take(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer("wordpiece")
+    tiny_model("longformer", vocab_size=len(tokenizer), pad_token_id=0).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    with pytest.raises(ModelError, match="cannot be exported to ONNX by torch") as refused:
+        layerwise.ship(str(tmp_path / "base"), tmp_path / "m", layer=2, onnx=True)
+    assert "\x1b" not in str(refused.value) and "\n" not in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]

@@ -314,3 +314,13 @@ def test_a_fault_while_writing_leaves_the_old_folder(tmp_path: Path, monkeypatch
     after = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir() if path.is_file()}
     assert after == before
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.slow
+def test_the_embedded_model_in_whole_is_its_own_folder(tmp_path: Path) -> None:
+    """Last layer, mean, scaled: what all-MiniLM-L6-v2's published folder gives."""
+    encoder = shared_encoder("minilm")
+    layerwise.ship(encoder, tmp_path / "m", layer=-1, normalize=True)
+    texts = [text for text in TEXTS if len(text) < 500]  # the published folder cuts at 256 tokens
+    expected = by_sentence_transformers(encoder.files.folder, texts)
+    assert difference(by_sentence_transformers(tmp_path / "m", texts), expected) <= 1e-6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,10 @@ TOLERANCE = 1e-5
 
 MAX_BYTES = 1_900_000_000
 """Protobuf takes 2 GB; larger weights lie beside the graph."""
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""What the exporter paints its messages with."""
 
 
 class _LastHiddenState(nn.Module):
@@ -114,10 +119,11 @@ def _write(encoder: Encoder, path: Path, names: Sequence[str], example: dict[str
                 verbose=False,
             )
     except Exception as error:  # the exporter has many ways to fail, and none is a class of its own
-        words = " ".join(str(error).split()) or type(error).__name__
+        cause = error.__cause__ or error
+        words = " ".join(_COLOUR.sub("", str(cause)).split()) or type(cause).__name__
         raise ModelError(
             f"{type(encoder.engine.model).__name__} cannot be exported to ONNX by torch {torch.__version__}: "
-            f"{words[:300]}; ship it without --onnx."
+            f"{words[:200]}; ship it without --onnx."
         ) from error
     finally:
         log.setLevel(level)
