@@ -24,7 +24,7 @@ def figures(count: int) -> dict:
     return {
         "heatmap": matrices.heatmap(np.outer(score, score), layers, layers, title="CKA", of="CKA"),
         "layers": curves.layers(
-            beside, scores, low, high, metric="macro-F1", title="scores", baselines={"majority": 0.2}
+            beside, scores, low, high, axis="macro-F1", title="scores", baselines={"majority": 0.2}
         ),
         "bars": curves.bars(layers, [1 / count] * count, title="mix"),
         "norms": curves.norms(layers, score, {"5 to 95 %": (score - 0.1, score + 0.1)}, title="norms"),

@@ -20,7 +20,7 @@ TOLERANCE = 1e-3
 COARSE = 1e-2
 """Enough to choose among strengths: scores are within 0.1 points of those at the minimum, mostly."""
 
-BLOCK = 4_194_304
+BLOCK = 1_048_576
 """Logits held at once."""
 
 

@@ -14,7 +14,7 @@ from numpy import ndarray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from layerwise.errors import UsageError
+from layerwise.errors import LayerwiseError, UsageError
 
 KEY = "layerwise_probe"
 
@@ -42,13 +42,17 @@ class LinearProbe:
         return scores
 
     def save(self, path: str | Path) -> None:
-        """Write the file; readable with safetensors alone."""
+        """Write the file; readable with safetensors alone.
+
+        Raises:
+            LayerwiseError: it cannot be written.
+        """
         document = {**self.document, "classes": list(self.classes)}
-        save_file(
-            {"weight": np.ascontiguousarray(self.weight), "bias": self.bias},
-            path,
-            metadata={KEY: json.dumps(document, ensure_ascii=False)},
-        )
+        tensors = {"weight": np.ascontiguousarray(self.weight), "bias": self.bias}
+        try:
+            save_file(tensors, path, metadata={KEY: json.dumps(document, ensure_ascii=False)})
+        except (OSError, SafetensorError) as error:
+            raise LayerwiseError(f"the probe cannot be written to {path}: {error}.") from error
 
     @classmethod
     def load(cls, path: str | Path) -> LinearProbe:

@@ -19,13 +19,14 @@ def layers(
     low: Sequence[float],
     high: Sequence[float],
     *,
-    metric: str,
+    axis: str,
     title: str,
     baselines: Mapping[str, float] | None = None,
 ) -> Figure:
-    """A score per layer with its 95 % interval.
+    """A score per layer with its interval; where both ends are the score itself, none is drawn.
 
     Args:
+        axis: what the scores are, at the axis.
         names: layers, and what stands beside them (`mean`, `concat`, `scalar`): these are not joined by the line.
         baselines: name to score, drawn as lines across.
     """
@@ -34,7 +35,8 @@ def layers(
     place = list(range(len(names)))
     below = [max(value - edge, 0.0) for value, edge in zip(values, low, strict=True)]
     above = [max(edge - value, 0.0) for value, edge in zip(values, high, strict=True)]
-    axes.errorbar(place, values, [below, above], fmt="none", ecolor=COLOURS[0], elinewidth=1.2, capsize=3)
+    if any(below) or any(above):
+        axes.errorbar(place, values, [below, above], fmt="none", ecolor=COLOURS[0], elinewidth=1.2, capsize=3)
     numbered = [n for n, name in enumerate(names) if isinstance(name, int)]
     others = [n for n in place if n not in numbered]
     axes.plot(numbered, [values[n] for n in numbered], "o-", color=COLOURS[0], markersize=5, label="layer")
@@ -49,11 +51,12 @@ def layers(
             value, linestyle=line, color=COLOURS[(6, 2, 3)[number % 3]], linewidth=1.2, label=printable(name)
         )
     _ticks(axes, names)
-    axes.set_ylabel(f"{metric} (bars: 95 % interval)")
+    axes.set_ylabel(axis)
     axes.set_title(printable(title), fontsize=10)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     if others or baselines:
         figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    axes.tick_params(axis="y", labelsize=8)
     quiet(axes)
     return figure
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +71,24 @@ def uncovered(figure: Figure) -> bool:
 _CODE_POINT = re.compile(r"U\+[0-9A-F]{4,6}\b")
 
 
+_IN_BROWSER: ContextVar[bool] = ContextVar("in_browser", default=False)
+
+
+@contextmanager
+def for_browser() -> Iterator[None]:
+    """Within it, figures are made for SVG in a page: text stays text, as a browser has fonts of its own."""
+    token = _IN_BROWSER.set(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+            yield
+    finally:
+        _IN_BROWSER.reset(token)
+
+
 def printable(text: str) -> str:
     """The text, or its code points where no font draws it: `U+4E66`, never an empty box."""
-    if not _wide(text) or cjk_fonts():
+    if not _wide(text) or cjk_fonts() or _IN_BROWSER.get():
         return text.replace("$", r"\$")
     return " ".join(f"U+{ord(char):04X}" if _wide(char) else char for char in text)
 
@@ -128,7 +146,7 @@ def _drawn(figure: Figure, kind: str) -> bytes:
 
     settings: Any = {"svg.hashsalt": "layerwise", "svg.fonttype": "none", "pdf.fonttype": 42}
     for text in figure.findobj(Text):
-        text.set_fontfamily(["DejaVu Sans", *cjk_fonts()])  # the second where the first has no glyph
+        text.set_fontfamily(["DejaVu Sans", *cjk_fonts(), *(["sans-serif"] if _IN_BROWSER.get() else [])])
     with matplotlib.rc_context(settings), io.BytesIO() as out:
         figure.savefig(out, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
         return out.getvalue()

@@ -12,8 +12,16 @@ from layerwise.plots.drawing import MAP, names_of, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+COUNTS_MAP = "Blues"
+"""White where nothing is, as most of a confusion; darker the more, so it prints and is a scale in grey."""
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
 MOST_WRITTEN = 14
 """Columns up to which the numbers stand in their cells."""
+
+MOST_COUNTS = 24
+"""The same for counts, of which most cells have none."""
 
 
 def heatmap(
@@ -31,7 +39,10 @@ def heatmap(
     Args:
         of: what the colours stand for.
     """
-    return _map(np.asarray(values, float), rows, columns, title, of, row_title, column_title, "lower")
+    matrix = np.asarray(values, float)
+    texts = np.vectorize(lambda one: f"{one:.2f}", otypes=[str])(matrix)
+    shown = texts if max(matrix.shape, default=0) <= MOST_WRITTEN else None
+    return _map(matrix, rows, columns, title, of, row_title, column_title, "lower", MAP, shown)
 
 
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title: str) -> Figure:
@@ -39,9 +50,10 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title:
     table = np.asarray(counts, float)
     sums = table.sum(1, keepdims=True)
     shares = np.where(sums > 0, table / np.where(sums > 0, sums, 1), np.nan)
-    return _map(
-        shares, classes, classes, title, "share of the right class", "right", "answered", "upper", table
-    )
+    texts = np.vectorize(lambda one: f"{one:.0f}" if one else "", otypes=[str])(table)
+    shown = texts if len(classes) <= MOST_COUNTS else None
+    names = ("share of the right class", "right", "answered")
+    return _map(shares, classes, classes, title, *names, "upper", COUNTS_MAP, shown)
 
 
 def _map(
@@ -53,14 +65,15 @@ def _map(
     row_title: str,
     column_title: str,
     origin: Literal["lower", "upper"],
-    written: np.ndarray[Any, Any] | None = None,
+    colours: str,
+    written: np.ndarray[Any, Any] | None,
 ) -> Figure:
     wide, high = len(columns), len(rows)
-    cell = 0.5 if max(wide, high) <= MOST_WRITTEN else 0.28
+    cell = 0.28 if written is None else 0.5 if max(wide, high) <= MOST_WRITTEN else 0.36
     figure = new_figure(max(4.6, wide * cell + 2.2), max(3.6, high * cell + 1.2))
     axes = figure.add_subplot(facecolor="white")
     axes.patch.set(hatch="///", edgecolor="#bbbbbb")
-    image = axes.imshow(np.clip(values, 0, 1), cmap=MAP, vmin=0, vmax=1, origin=origin, aspect="equal")
+    image = axes.imshow(np.clip(values, 0, 1), cmap=colours, vmin=0, vmax=1, origin=origin, aspect="equal")
     texts, long = names_of(columns), max(map(len, map(str, columns)), default=0) > 3
     axes.set_xticks(range(wide), texts, rotation=90 if long else 0, fontsize=8)
     axes.set_yticks(range(high), names_of(rows), fontsize=8)
@@ -69,10 +82,10 @@ def _map(
     axes.set_title(title, fontsize=10)
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, label=of, shrink=0.8)
-    if max(wide, high) <= MOST_WRITTEN:
+    if written is not None:
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
-                shown = f"{value:.2f}" if written is None else f"{written[row, column]:.0f}"
-                ink = "black" if value > 0.55 else "white"
-                axes.text(column, row, shown, ha="center", va="center", fontsize=7, color=ink)
+                light = image.cmap(image.norm(np.clip(value, 0, 1)))[:3] @ LUMINANCE > 0.45
+                ink, text = "black" if light else "white", str(written[row, column])
+                axes.text(column, row, text, ha="center", va="center", fontsize=7, color=ink)
     return figure

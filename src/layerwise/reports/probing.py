@@ -99,7 +99,7 @@ class Example:
 
     Attributes:
         text_id, unit_id: where it is in the store.
-        surface: the unit; context: the units around it.
+        surface: the unit; context: the units around it; start: where in these it begins.
         label: what is right; best, last: what the best and the last layer's probes said.
     """
 
@@ -107,6 +107,7 @@ class Example:
     unit_id: int
     surface: str
     context: str
+    start: int
     label: str
     best: str
     last: str

@@ -12,12 +12,13 @@ AROUND = 5
 
 @dataclass(frozen=True, slots=True)
 class InContext:
-    """A unit, where it is, and its surroundings within its text."""
+    """A unit, where it is, its surroundings within its text, and where in these it begins."""
 
     text_id: int
     unit_id: int
     surface: str
     context: str
+    start: int
 
 
 def in_context(store: Store, row: int) -> InContext:
@@ -25,9 +26,11 @@ def in_context(store: Store, row: int) -> InContext:
     around = range(max(0, row - AROUND), min(len(store), row + AROUND + 1))
     rows = store.take(around, ["text_id", "unit_id", "unit", "start", "end"]).to_pylist()
     own = rows[row - around.start]
-    context, reached = "", 0
+    context, reached, start = "", 0, 0
     for other in rows:
-        if other["text_id"] == own["text_id"]:
-            context += (" " if context and other["start"] != reached else "") + other["unit"]
-            reached = other["end"]
-    return InContext(own["text_id"], own["unit_id"], own["unit"], context)
+        if other["text_id"] != own["text_id"] or (store.unit == "text" and other is not own):
+            continue  # the two texts of a pair have one number
+        context += " " if context and other["start"] != reached else ""
+        start = len(context) if other is own else start
+        context, reached = context + other["unit"], other["end"]
+    return InContext(own["text_id"], own["unit_id"], own["unit"], context, start)

@@ -36,5 +36,5 @@ def telling_examples(
         if tested.partners is not None:
             context += " ‖ " + in_context(store, int(tested.partners[place])).surface
         named = (tested.classes[code] for code in (tested.labels[place], best[place], last[place]))
-        examples.append(Example(unit.text_id, unit.unit_id, unit.surface, context, *named))
+        examples.append(Example(unit.text_id, unit.unit_id, unit.surface, context, unit.start, *named))
     return tuple(examples)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerwise.errors import LayerwiseError, UsageError
 from layerwise.plots.curves import bars, layers
-from layerwise.plots.drawing import check_target, new_figure, save, to_svg
+from layerwise.plots.drawing import check_target, for_browser, new_figure, save, to_svg
 from layerwise.plots.matrices import confusion, heatmap
 from layerwise.reports.comparison import Comparison
 from layerwise.reports.probing import ProbeReport
@@ -38,14 +37,12 @@ class Report:
         probed: report and trained probes.
         comparison: CKA of the layers; None where there is one layer, or too few rows.
         signals: geometry of the layers; None where there are too few rows.
-        figures: name to figure.
         html: the page.
     """
 
     probed: Probed
     comparison: Comparison | None
     signals: SignalsReport | None
-    figures: Mapping[str, Figure]
     html: str
 
     def save(self, path: str | Path) -> None:
@@ -66,8 +63,9 @@ class Report:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LayerwiseError(f"the folder {folder} cannot be made: {error.strerror}.") from error
-        paths = tuple(target / f"{name}.{format}" for name in self.figures)
-        for path, figure in zip(paths, self.figures.values(), strict=True):
+        figures = draw(self.probed.report, self.comparison)
+        paths = tuple(target / f"{name}.{format}" for name in figures)
+        for path, figure in zip(paths, figures.values(), strict=True):
             check_target(path)
             save(figure, path)
         return paths
@@ -95,10 +93,11 @@ def report(
     comparison = compare(store, layers=chosen, seed=seed) if enough and several else None
     progress("geometry")
     signals = unsupervised(store, layers=chosen, seed=seed) if enough else None
-    figures = draw(probed.report, comparison)
-    embedded = {name: _own_ids(to_svg(figure), name) for name, figure in figures.items()}
+    with for_browser():
+        figures = draw(probed.report, comparison)
+        embedded = {name: _own_ids(to_svg(figure), name) for name, figure in figures.items()}
     html = page(probed.report, embedded, comparison, signals, command)
-    return Report(probed, comparison, signals, figures, html)
+    return Report(probed, comparison, signals, html)
 
 
 def draw(found: ProbeReport, comparison: Comparison | None = None) -> dict[str, Figure]:
@@ -130,7 +129,7 @@ def _scores(found: ProbeReport) -> Figure:
         [scale * score.value for score in scores],
         [scale * score.low for score in scores],
         [scale * score.high for score in scores],
-        metric=METRIC_NAMES[metric],
+        axis=f"{METRIC_NAMES[metric]} (bars: 95 % interval)",
         title=f"{found.label} from {found.unit} vectors of {found.model}",
         baselines={name: value for name, value in baselines.items() if value == value},
     )
@@ -144,7 +143,7 @@ def _control(found: ProbeReport) -> Figure:
         values,
         values,
         values,
-        metric="selectivity, points of " + ("accuracy" if found.task == "classification" else "Spearman"),
+        axis="selectivity (" + ("accuracy" if found.task == "classification" else "Spearman") + ")",
         title="Task minus control task (no intervals)",
     )
 

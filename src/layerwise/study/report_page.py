@@ -153,10 +153,10 @@ def _mix_weights(report: ProbeReport) -> str:
 
 def _example(example: Example) -> dict[str, str]:
     """The context in three parts, so that the unit can be marked."""
-    before, unit, after = example.context.partition(example.surface)
-    if example.context == example.surface or not unit:
-        before, unit, after = "", example.context, ""
-    return {"before": before, "unit": unit, "after": after, "label": example.label, "last": example.last}
+    end = example.start + len(example.surface)
+    parts = {"before": slice(example.start), "unit": slice(example.start, end), "after": slice(end, None)}
+    pieces = {name: example.context[part] for name, part in parts.items()}
+    return pieces | {"label": example.label, "last": example.last}
 
 
 def _geometry(signals: SignalsReport) -> dict[str, Any]:
