@@ -120,3 +120,13 @@ def test_probe_saves_json_csv_and_the_probe(folder: Path) -> None:
 def test_misuse_is_one_sentence(arguments: str, status: int, said: str, folder: Path) -> None:
     found = run(arguments.format(folder))
     assert found.status == status and said in found.err and found.err.count("\n") == 1
+
+
+def test_the_card_gives_the_probes_figures(folder: Path) -> None:
+    made = run(f"best {folder}/topics.lance --label topic --split split --ship {folder}/carded --json")
+    assert made.status == 0, made.err
+    report = json.loads(made.out)["probe"]
+    score = next(row for row in report["table"] if row["feature"] == report["best"])["scores"]["accuracy"]
+    card = (folder / "carded" / "README.md").read_text("utf-8")
+    shown = " to ".join(f"{100 * score[end]:.1f}" for end in ("low", "high"))
+    assert f"| accuracy | {100 * score['value']:.1f} ({shown}) |" in card and "on 48 test rows" in card

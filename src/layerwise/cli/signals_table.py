@@ -5,20 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layerwise.cli.console import console
-from layerwise.reports.signals import MEANING
+from layerwise.reports.signals import MEANING, SIGNALS
 from layerwise.reports.wording import counted
 
 if TYPE_CHECKING:
     from layerwise.reports.signals import SignalsReport
-
-HEADS = {
-    "mean_cosine": ("mean cosine", 3),
-    "centred_cosine": ("mean removed", 3),
-    "effective_rank": ("effective rank", 1),
-    "rank_me": ("RankMe", 1),
-    "two_views": ("two views", 3),
-}
-"""Field of a layer's signals to its head and digits."""
 
 
 def print_signals(report: SignalsReport) -> None:
@@ -32,17 +23,17 @@ def print_signals(report: SignalsReport) -> None:
     out.print()
     table = Table(box=None, pad_edge=False)
     table.add_column("layer")
-    for head, _ in HEADS.values():
+    for head, _ in SIGNALS.values():
         table.add_column(head, justify="right")
     for layer in report.layers:
-        cells = [(getattr(layer, name), digits) for name, (_, digits) in HEADS.items()]
+        cells = [(getattr(layer, name), digits) for name, (_, digits) in SIGNALS.items()]
         shown = ["–" if value != value else f"{value:.{digits}f}" for value, digits in cells]
         table.add_row(str(layer.layer), *shown)
     out.print(table)
     out.print()
     if report.chance == report.chance:
         out.print(f"Two views: {counted(report.two_view_texts, 'text')}, chance {report.chance:.4f}.")
-    for name, (head, _) in HEADS.items():
+    for name, (head, _) in SIGNALS.items():
         out.print(Text.assemble((f"{head}: ", "bold"), MEANING[name]))
     for note in report.notes:
         out.print(Text(f"Note: {note}", style="dim"))

@@ -32,6 +32,15 @@ MEANING: Mapping[str, str] = {
 }
 """What each signal can and cannot say, a sentence or two each."""
 
+SIGNALS: Mapping[str, tuple[str, int]] = {
+    "mean_cosine": ("mean cosine", 3),
+    "centred_cosine": ("mean removed", 3),
+    "effective_rank": ("effective rank", 1),
+    "rank_me": ("RankMe", 1),
+    "two_views": ("two views", 3),
+}
+"""Field of a layer's signals to its name in tables, and the digits shown."""
+
 CAUTION = (
     "No label was seen. Such signals correlate with scores on tasks (Skean et al. 2025, Layer by Layer), they do "
     "not replace them: with a hundred labelled examples, `layerwise probe --label` is the better judge."

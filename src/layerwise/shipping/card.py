@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from layerwise.reports.probing import Score
+from layerwise.reports.verdict import METRIC_NAMES, shown, spread
 from layerwise.shipping.sentence_transformers_layout import MODES
 
 UNKNOWN_LICENSE = "unknown: see the base model"
@@ -140,14 +142,21 @@ def _scores(document: Mapping[str, Any]) -> list[str]:
         f"{probe['unit']}): {classes}. It reads layer {probe['layer']} pooled by `{probe['pooling']}`.",
     ]
     scores = probe.get("scores") or {}
-    if isinstance(scores, Mapping) and scores:
-        shown = [(key, value) for key, value in scores.items() if isinstance(value, int | float | str)]
-        lines += ["", "| score | |", "|---|---|", *(f"| {key} | {_number(value)} |" for key, value in shown)]
+    if scores:
+        tested = (probe.get("parts") or {}).get("test")
+        head = f"on {tested:,} test rows (95 % interval)" if tested else "on the test part (95 % interval)"
+        rows = [
+            f"| {METRIC_NAMES.get(name, name)} | {_score(name, value)} |" for name, value in scores.items()
+        ]
+        lines += ["", f"| score | {head} |", "|---|---|", *rows]
     return lines
 
 
-def _number(value: float | int | str) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _score(name: str, value: float | Sequence[float]) -> str:
+    """A score with its interval, as `layerwise probe` prints it; a lone number has none."""
+    if isinstance(value, int | float):
+        return shown(value, name)
+    return spread(Score(*value), name)
 
 
 def _loading(document: Mapping[str, Any], name: str) -> list[str]:

@@ -35,7 +35,7 @@ def ship_probe(folder: Path, probe: LinearProbe, shipped: Encoder, layer: Layer)
     """Write the probe for the shipped model; what the card says of it."""
     moved = LinearProbe(probe.weight, probe.bias, probe.classes, _moved(probe.document, shipped, layer))
     moved.save(folder / PROBE)
-    known = ("label", "task", "unit", "words", "pooling", "scores")
+    known = ("label", "task", "unit", "words", "pooling", "scores", "parts")
     return {**{key: probe.document.get(key) for key in known}, "layer": layer, "classes": list(probe.classes)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 
 from layerwise.reports.comparison import Comparison
 from layerwise.reports.probing import Example, FeatureScore, ProbeReport, Score
-from layerwise.reports.signals import SignalsReport
+from layerwise.reports.signals import MEANING, SIGNALS, SignalsReport
 from layerwise.reports.verdict import METRIC_NAMES, PUT_TOGETHER, name_of, shown, verdict
 from layerwise.reports.wording import counted
 
@@ -160,13 +160,16 @@ def _example(example: Example) -> dict[str, str]:
 
 
 def _geometry(signals: SignalsReport) -> dict[str, Any]:
-    heads = ["layer", "mean cosine", "… after removing the mean", "effective rank", "RankMe", "two views"]
-    rows: list[Sequence[str]] = []
-    for one in signals.layers:
-        cells = [one.mean_cosine, one.centred_cosine, one.effective_rank, one.rank_me]
-        shares = [_number(cell, 3 if place < 2 else 1) for place, cell in enumerate(cells)]
-        rows.append([str(one.layer), *shares, _number(100 * one.two_views, 1)])
-    return {"heads": heads, "rows": rows, "notes": signals.notes}
+    rows = [
+        [str(one.layer), *(_number(getattr(one, name), digits) for name, (_, digits) in SIGNALS.items())]
+        for one in signals.layers
+    ]
+    return {
+        "heads": ["layer", *(head for head, _ in SIGNALS.values())],
+        "rows": rows,
+        "meaning": [(head, MEANING[name]) for name, (head, _) in SIGNALS.items()],
+        "notes": signals.notes,
+    }
 
 
 def _number(value: float, digits: int) -> str:
