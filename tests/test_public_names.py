@@ -88,5 +88,5 @@ def test_errors_and_types_need_no_torch() -> None:
 
 
 def test_extract_is_a_function_whatever_was_imported_before() -> None:
-    code = "import layerwise.cli, layerwise.extraction, layerwise; assert callable(layerwise.extract)"
+    code = "import layerwise.cli, layerwise.extraction.run, layerwise; assert callable(layerwise.extract)"
     subprocess.run([sys.executable, "-c", code], check=True)

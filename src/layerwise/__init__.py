@@ -13,7 +13,7 @@ from layerwise.version import __version__
 
 if TYPE_CHECKING:
     from layerwise.errors import LayerwiseError, UsageError
-    from layerwise.extraction import extract
+    from layerwise.extraction.run import extract
     from layerwise.models.encoder import Encoder
     from layerwise.shipping.ship import ship
     from layerwise.store.reader import Store
@@ -30,7 +30,7 @@ _HOME = {
     "TextRecord": ("layerwise.types", "TextRecord"),
     "Unit": ("layerwise.types", "Unit"),
     "UsageError": ("layerwise.errors", "UsageError"),
-    "extract": ("layerwise.extraction", "extract"),
+    "extract": ("layerwise.extraction.run", "extract"),
     "open": ("layerwise.store.reader", "open_store"),
     "probe": ("layerwise.study.probing", "probe"),
     "ship": ("layerwise.shipping.ship", "ship"),

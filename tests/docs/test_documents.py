@@ -39,7 +39,7 @@ KINDS = {
     "shell": "shell",
     "console": "console",
 }
-SECONDS = 300
+SECONDS = 600
 
 NOT_RUN = re.compile(r"<!--\s*not run\b:?\s*(?P<reason>.*?)\s*-->", re.DOTALL)
 ATTRIBUTE = re.compile(r"""\b(?:href|src)\s*=\s*["']([^"']+)["']""")

@@ -182,3 +182,15 @@ def test_groups_of_a_column_stay_together(tmp_path: Path) -> None:
     found = read_labels(store, "label", group="author")
     (parts, *_), _ = divide(store, found, None, 0)
     assert all(len(set(parts[np.array(author) == one])) == 1 for one in author)
+
+
+def test_a_sample_is_of_whole_groups(tmp_path: Path) -> None:
+    store = word_store(tmp_path / "w.lance")
+    whole = read_labels(store, "tag")
+    some = whole.sample(150, seed=3)
+    assert 100 < len(some) <= 150
+    chosen = np.isin(whole.rows, some.rows)
+    assert not set(whole.groups[chosen]) & set(whole.groups[~chosen])
+    report = probe(store, "tag", rows=150, control=False).report
+    assert sum(report.classes.values()) <= 150 and any("A sample of" in note for note in report.notes)
+    assert whole.sample(10_000, seed=3) is whole

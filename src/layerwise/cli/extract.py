@@ -94,7 +94,7 @@ def command(
 ) -> None:
     """Extract the embeddings of every layer into a store."""
     from layerwise.cli.progress import live_progress
-    from layerwise.extraction import extract
+    from layerwise.extraction.run import extract
     from layerwise.models.encoder import Encoder
 
     weights = options.mix_weights(mix_weights)

@@ -34,6 +34,9 @@ FoldsOption = Annotated[
 ]
 MinCountOption = Annotated[int | None, typer.Option(help="Leave out rows of classes with fewer examples.")]
 SkipMissingOption = Annotated[bool, typer.Option("--skip-missing", help="Leave out rows without a label.")]
+RowsOption = Annotated[
+    int | None, typer.Option(help="Probe a sample of at most so many rows.", show_default="all")
+]
 ControlOption = Annotated[
     bool, typer.Option("--control/--no-control", help="Probe a control task too (words and tokens).")
 ]

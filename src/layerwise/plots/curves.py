@@ -37,7 +37,7 @@ def layers(
     above = [max(edge - value, 0.0) for value, edge in zip(values, high, strict=True)]
     if any(below) or any(above):
         axes.errorbar(place, values, [below, above], fmt="none", ecolor=COLOURS[0], elinewidth=1.2, capsize=3)
-    numbered = [n for n, name in enumerate(names) if isinstance(name, int)]
+    numbered = [n for n, name in enumerate(names) if isinstance(name, int) or name == "final"]
     others = [n for n in place if n not in numbered]
     axes.plot(numbered, [values[n] for n in numbered], "o-", color=COLOURS[0], markersize=5, label="layer")
     if others:

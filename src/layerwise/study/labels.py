@@ -57,6 +57,17 @@ class Labelled:
             notes=(*self.notes, note) if note else self.notes,
         )
 
+    def sample(self, most: int, seed: int) -> Labelled:
+        """Whole groups, drawn at random until there are `most` rows; all if there are no more."""
+        if most >= len(self):
+            return self
+        sizes = np.bincount(self.groups)
+        order = np.random.default_rng(seed).permutation(len(sizes))
+        drawn = order[np.cumsum(sizes[order]) <= most]
+        kept = np.isin(self.groups, drawn)
+        found = self.only(kept, f"A sample of {kept.sum():,} of {len(self):,} rows, in whole groups.")
+        return replace(found, groups=number_groups(found.groups))
+
 
 def read_labels(
     store: Store,

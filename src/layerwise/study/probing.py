@@ -27,6 +27,7 @@ def probe(
     pair: bool = False,
     min_count: int | None = None,
     skip_missing: bool = False,
+    rows: int | None = None,
     control: bool = True,
     codelength: bool = False,
     strengths: Sequence[float] | None = None,
@@ -52,6 +53,8 @@ def probe(
             cosine of their vectors, without any training; for classes a probe on |u − v| and u ∘ v.
         min_count: leave out rows of classes with fewer; by default a class with one row is an error.
         skip_missing: leave out rows without a label.
+        rows: probe a sample of at most so many rows, in whole groups. A layer of all rows is held in
+            memory twice, as float32.
         control: also probe a control task (Hewitt & Liang 2019), where rows are words or tokens.
         codelength: also compute the online code length (Voita & Titov 2020); classification only.
         strengths: L2 strengths to choose from; 1e-5, 1e-4 … 100 by default.
@@ -65,10 +68,16 @@ def probe(
     store = store if isinstance(store, Store) else open_store(store)
     strengths = STRENGTHS if strengths is None else tuple(strengths)
     _check(strengths, seed)
+    if rows is not None and rows < 1:
+        raise UsageError(f"{rows} rows were asked for: expected at least 1.")
     run = ProbeRun(store, label, list(store.select(layers)), seed, progress)
     found = read_labels(
         store, label, task=task, group=group, pair=pair, min_count=min_count, skip_missing=skip_missing
     )
+    if rows is not None:
+        found = found.sample(rows, seed)
+        if not len(found):
+            raise UsageError(f"no group of rows (text) is as small as {rows} rows: pass more --rows.")
     if codelength and not found.classes:
         raise UsageError("a code length is of classes, and the labels are numbers: leave --codelength out.")
     if pair and not found.classes:
