@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from layerwise.errors import UsageError
+from layerwise.errors import LabelError, UsageError
 from layerwise.study.probing import probe
 from tests.study.labelled import text_store
 from tests.study.test_probing import pairs
@@ -70,3 +70,11 @@ def test_pairs_are_asked_for_where_there_are_none(tmp_path: Path) -> None:
     store = text_store(tmp_path / "texts.lance")
     with pytest.raises(UsageError, match="--pairs separate"):
         probe(store, "number", pair=True)
+
+
+def test_a_handful_of_pairs_has_no_score(tmp_path: Path) -> None:
+    store, _, _ = pairs(tmp_path / "pairs.lance", KEPT, count=4)
+    with pytest.raises(LabelError, match="4 pairs are left.*at least 5"):
+        probe(store, "score", pair=True)
+    store, _, _ = pairs(tmp_path / "more.lance", KEPT, count=12)
+    assert any("12 pairs only" in note for note in probe(store, "score", pair=True).report.notes)

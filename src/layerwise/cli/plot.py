@@ -43,6 +43,7 @@ def command(
     else:
         figure = draw_layers(opened, label=label, method=method, layers=layers, rows=rows, seed=seed)
     save(figure, output)
+    typer.echo(output)
     if uncovered(figure):
         sys.stderr.write(
             "layerwise: no installed font has Chinese characters, so their code points are shown; install one, such as "

@@ -13,11 +13,16 @@ from torch import Tensor
 from layerwise.analysis.probe import METRICS, point
 from layerwise.analysis.resampling import Counts, in_blocks, interval, resamples, two_sided
 from layerwise.analysis.split import TEST
+from layerwise.errors import LabelError
 from layerwise.reports.probing import Difference, Feature, FeatureScore, ProbeReport, Score
+from layerwise.reports.wording import counted
 from layerwise.study.arranged import Arranged
 from layerwise.study.labels import Labelled
-from layerwise.study.parts import divide, sizes
+from layerwise.study.parts import FEW, divide, sizes
 from layerwise.study.probe_run import Probed, ProbeRun
+
+FEWEST = 5
+"""Pairs below which no correlation is given."""
 
 _METRICS = METRICS["similarity"]
 _LEADING = next(iter(_METRICS))
@@ -105,6 +110,14 @@ def probe_similarity(run: ProbeRun, found: Labelled, split: str | None) -> Probe
     parts = np.full(len(found), TEST)
     if split is not None:
         (parts,), notes = divide(run.store, found, split, run.seed)
+    tested = int((parts == TEST).sum())
+    if tested < FEWEST:
+        raise LabelError(
+            f"{counted(tested, 'pair')} {'is' if tested == 1 else 'are'} left to test on: a rank correlation of so few "
+            f"means nothing; expected at least {FEWEST}."
+        )
+    if split is None and tested < FEW:
+        notes += (f"There are {tested} pairs only: the intervals are rough.",)
     pairs, _ = Arranged.of(run.store, found, parts, run.seed)
     table, cosines = SimilarityTable(pairs, run.seed), Cosines()
     vectors: Tensor | None = None
