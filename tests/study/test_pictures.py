@@ -24,7 +24,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def test_rows_of_each_layer_a_constant_one_is_said(store: Store, tmp_path: Path) -> None:
     done = run(f"plot {store.path} -o {tmp_path}/a.svg")
-    assert (done.status, done.out, done.err) == (0, "", "")
+    assert (done.status, done.out, done.err) == (0, f"{tmp_path}/a.svg\n", "")
     drawn = (tmp_path / "a.svg").read_text("utf-8")
     assert drawn.count(">constant<") == 1 and "of variance" in drawn and "layer 2" in drawn
 
