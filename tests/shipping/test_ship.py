@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer
 
 import layerwise
@@ -267,6 +268,22 @@ def test_a_folder_is_shipped_again(tmp_path: Path) -> None:
     assert again.pooling == "cls"  # the first folder's default
     assert difference(by_sentence_transformers(tmp_path / "b"), by_layerwise(encoder, 1, "cls")) <= 1e-5
     assert "itself layer 2 of" in (tmp_path / "b" / "README.md").read_text("utf-8")
+
+
+def test_tokenizer_json_alone_gives_the_same_tokens(tmp_path: Path) -> None:
+    """The file of a base may pad and cut, at lengths of a time when somebody called it so."""
+    base = small(tmp_path)
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    tokenizer.enable_padding(length=12, direction="left")
+    tokenizer.enable_truncation(12, direction="left")
+    tokenizer.save(str(base / "tokenizer.json"))
+    layerwise.ship(str(base), tmp_path / "m", layer=2)
+    alone = Tokenizer.from_file(str(tmp_path / "m" / "tokenizer.json"))
+    loaded = AutoTokenizer.from_pretrained(tmp_path / "m")
+    for text in TEXTS:
+        assert alone.encode(text).ids == loaded(text, truncation=True)["input_ids"]
+    settings = json.loads((tmp_path / "m" / "tokenizer_config.json").read_text("utf-8"))
+    assert "max_length" not in settings and settings["model_max_length"] == 64
 
 
 def test_the_layout_is_what_older_readers_know(tmp_path: Path) -> None:

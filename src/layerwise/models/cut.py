@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel
 from transformers.models.auto import processing_auto
@@ -24,6 +25,10 @@ from layerwise.models.load import quiet
 from layerwise.types import Layer
 
 _GROUPS = "albert_layer_groups."
+
+_OF_A_PLACE = ("is_local", "local_files_only", "name_or_path")
+_OF_A_CALL = ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of")
+"""Settings of a tokenizer that say where it was loaded from, or how it was once called."""
 
 
 def blocks_needed(engine: Engine, layer: Layer, name: str) -> int:
@@ -117,15 +122,18 @@ def save(encoder: Encoder, model: nn.Module, weights: dict[str, Tensor], folder:
     """Write model, config and tokenizer as transformers does: safetensors, float32.
 
     The tokenizer says how long a text the model takes, and no input that the model would take for
-    something else: XLM looks token types up among its words.
+    something else: XLM looks token types up among its words. Its tokenizer.json says the same, for
+    those who read nothing else (the tokenizers library beside onnxruntime): MiniLM's pads every text
+    to 128 tokens and cuts it there.
     """
     with quiet():
         model.save_pretrained(folder, state_dict=weights)  # type: ignore[operator]
         encoder.tokenizer.save_pretrained(folder)
+    _tokenizer_alone(folder / "tokenizer.json", encoder.max_length)
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text("utf-8"))
     config |= {"model_max_length": encoder.max_length, "padding_side": "right", "truncation_side": "right"}
-    for key in ("is_local", "local_files_only", "name_or_path"):  # of the place it was loaded from
+    for key in (*_OF_A_PLACE, *_OF_A_CALL):
         config.pop(key, None)
     names = config.get("model_input_names")
     if encoder.engine.takes_types:
@@ -133,6 +141,14 @@ def save(encoder: Encoder, model: nn.Module, weights: dict[str, Tensor], folder:
     else:
         config["model_input_names"] = ["input_ids", "attention_mask"]
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _tokenizer_alone(path: Path, max_length: int) -> None:
+    """Cut at the longest text of the model, and pad nothing."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(max_length)
+    tokenizer.no_padding()
+    tokenizer.save(str(path))
 
 
 def output_vectors(encoder: Encoder, text: str) -> Tensor:
