@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,19 @@ def test_texts(base: Path, pooling: str, tmp_path: Path) -> None:
         assert float(probability) == pytest.approx(shares.max(), abs=1e-4)
     card = (folder / "README.md").read_text("utf-8")
     assert "length" in card and "few, many, more" in card and "| accuracy | 75.0 |" in card
+
+
+def test_labels_keep_to_their_column(base: Path, tmp_path: Path) -> None:
+    probe = trained(base, "text")
+    names = ("a\tb", "two\nlines\n# and a heading", "a|b")
+    folder = shipped(base, replace(probe, classes=names), tmp_path)
+    found = run(f"predict {folder} {base.parent / 'texts.txt'}")
+    lines = [line.split("\t") for line in found.out.split("\n")[:-1]]
+    assert {len(line) for line in lines} == {3} and len(lines) == len(SENTENCES) + 2
+    assert {line[0] for line in lines} <= {"a b", "two lines # and a heading", "a|b", "_"}
+    exact = run(f"predict {folder} {base.parent / 'texts.txt'} --json")
+    assert {json.loads(line)["label"] for line in exact.out.splitlines()} <= {*names, None}
+    assert "\n# and a heading" not in (folder / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("words", ["tokenizer", "whitespace", "unicode"])

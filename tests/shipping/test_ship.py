@@ -19,6 +19,7 @@ from layerwise import Encoder, UsageError
 from layerwise.errors import ModelError
 from layerwise.models.families import FAMILIES, tiny_model
 from layerwise.models.shipped import read_shipped
+from layerwise.shipping.card import license_of
 from tests.command_line import run
 from tests.parity.families import EQUAL_LENGTHS, FINAL
 from tests.tiny import one_thread, shared_encoder, tiny_encoder, tiny_tokenizer
@@ -232,11 +233,32 @@ def test_card_and_licence(tmp_path: Path) -> None:
     assert '\nlicense: other\nlicense_name: "Our own: ask us"\n' in card
 
 
+@pytest.mark.parametrize(
+    ("front", "named"),
+    [
+        ("license: mit # as its paper says", "mit"),
+        ('license: "cc-by-4.0"', "cc-by-4.0"),
+        ("license: other\nlicense_name: the-makers-own", "the-makers-own"),
+        ("license:\n- mit\n- apache-2.0\ntags: [a]", "mit, apache-2.0"),
+        ("license: [mit]", "mit"),
+        ("license:\nlanguage: en", None),
+        ("license: null\nlanguage: en", None),
+        ("language: en", None),
+        ("license: [", None),
+    ],
+)
+def test_the_licence_is_read_as_yaml(front: str, named: str | None, tmp_path: Path) -> None:
+    for before, line in (("", "\n"), ("\ufeff", "\n"), ("", "\r\n")):
+        text = f"{before}---\n{front}\n---\n# Base\n".replace("\n", line)
+        (tmp_path / "README.md").write_bytes(text.encode())
+        assert license_of(tmp_path) == named
+
+
 def test_the_cards_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for pooling in ("mean", "max", "cls", "last_with_special"):
-        layerwise.ship(shared_encoder("wordpiece"), "m", layer=2, pooling=pooling, overwrite=True)
-        card = Path("m/README.md").read_text("utf-8")
+        layerwise.ship(shared_encoder("wordpiece"), 'a "m"', layer=2, pooling=pooling, overwrite=True)
+        card = Path('a "m"/README.md').read_text("utf-8")
         blocks = [block.split("```")[0] for block in card.split("```python\n")[1:]]
         assert len(blocks) == 3
         vectors = []

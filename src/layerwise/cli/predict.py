@@ -97,7 +97,7 @@ def _label(label: Label) -> tuple[str, str]:
         return "_", "_"
     if label.probability is None:
         return f"{label.label:.6g}", "_"
-    return str(label.label), f"{label.probability:.4f}"
+    return _flat(str(label.label)), f"{label.probability:.4f}"
 
 
 def _flat(text: str) -> str:

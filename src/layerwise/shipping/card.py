@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,6 @@ from layerwise.shipping.sentence_transformers_layout import MODES
 
 UNKNOWN_LICENSE = "unknown: see the base model"
 
-_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
-_LICENSE = re.compile(r"^license(?:_name)?:\s*[\"']?([^\"'#\n]+?)[\"']?\s*$", re.MULTILINE)
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 _POOLED = {
@@ -34,14 +33,22 @@ assert _POOLED.keys() == _BY_HAND.keys() == MODES.keys()
 
 
 def license_of(folder: Path) -> str | None:
-    """The licence that a model's README.md names in its front matter; None if it names none."""
+    """The licence that a model's README.md names in its front matter; None if it names none.
+
+    Of several, all, with commas between; of "other", the license_name that comes with it.
+    """
+    from huggingface_hub import metadata_load
+
     path = folder / "README.md"
-    if not path.is_file():
+    try:
+        front: Mapping[str, Any] = (metadata_load(path) if path.is_file() else None) or {}
+    except Exception:  # foreign YAML: a front matter that nobody can read names no licence
         return None
-    front = _FRONT_MATTER.match(path.read_text("utf-8", errors="replace"))
-    found = _LICENSE.findall(front[1]) if front else []
-    named = [name for name in found if name != "other"]  # "other" comes with a license_name
-    return next(iter(named or found), None)
+    license = front.get("license")
+    if license == "other":
+        license = front.get("license_name") or license
+    names = license if isinstance(license, list) else [license]
+    return ", ".join(" ".join(name.split()) for name in names if isinstance(name, str)) or None
 
 
 def model_card(document: Mapping[str, Any], name: str, notes: tuple[str, ...]) -> str:
@@ -133,7 +140,7 @@ def _scores(document: Mapping[str, Any]) -> list[str]:
     probe = document["probe"]
     if probe is None:
         return []
-    classes = ", ".join(probe["classes"]) or "a number"
+    classes = ", ".join(" ".join(name.split()) for name in probe["classes"]) or "a number"
     lines = [
         "",
         "## Classifier",
@@ -162,20 +169,21 @@ def _score(name: str, value: float | Sequence[float]) -> str:
 def _loading(document: Mapping[str, Any], name: str) -> list[str]:
     layer, pooling = document["layer"], document["pooling"]
     spec = f'"{layer}"' if isinstance(layer, str) else str(layer)
+    quoted = json.dumps(name, ensure_ascii=False)  # a literal of Python as well
     lines = [
         "## Loading it",
         "",
         "```python",
         "from sentence_transformers import SentenceTransformer",
         "",
-        f'vectors = SentenceTransformer("{name}").encode(["A text."])',
+        f'vectors = SentenceTransformer({quoted}).encode(["A text."])',
         "```",
         "",
         "```python",
         "import torch",
         "from transformers import AutoModel, AutoTokenizer",
         "",
-        f'tokenizer, model = AutoTokenizer.from_pretrained("{name}"), AutoModel.from_pretrained("{name}")',
+        f'tokenizer, model = AutoTokenizer.from_pretrained({quoted}), AutoModel.from_pretrained({quoted})',
         'inputs = tokenizer(["A text."], padding=True, truncation=True, return_tensors="pt")',
         'mask = inputs["attention_mask"].unsqueeze(-1)',
         "with torch.inference_mode():",
@@ -186,7 +194,7 @@ def _loading(document: Mapping[str, Any], name: str) -> list[str]:
         "```python",
         "import layerwise",
         "",
-        f'encoder = layerwise.Encoder.from_pretrained("{name}")',
+        f'encoder = layerwise.Encoder.from_pretrained({quoted})',
         f'[states] = encoder.encode(["A text."], layers={spec}, unit="text")  # {pooling} is its default',
         f"vectors = states.layer({spec})",
         "```",
@@ -207,7 +215,7 @@ def _loading(document: Mapping[str, Any], name: str) -> list[str]:
         'told `long_text="truncate"`.'
     ]
     if document["probe"] is not None:
-        lines += ["", "```bash", f"layerwise predict {name} texts.txt", "```"]
+        lines += ["", "```bash", f"layerwise predict {shlex.quote(name)} texts.txt", "```"]
     return lines
 
 
