@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from transformers import AutoTokenizer
 
 import layerwise
@@ -42,6 +43,16 @@ def test_onnxruntime_gives_the_layer(kind: str, tmp_path: Path) -> None:
 def test_a_graph_that_differs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_export, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="without --onnx"):
+        layerwise.ship(shared_encoder("wordpiece"), tmp_path / "m", layer=1, onnx=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_no_fault_of_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch.onnx, "export", full)
+    with pytest.raises(layerwise.LayerwiseError, match="cannot be written: No space left on device"):
         layerwise.ship(shared_encoder("wordpiece"), tmp_path / "m", layer=1, onnx=True)
     assert list(tmp_path.iterdir()) == []
 

@@ -201,6 +201,16 @@ def test_targets(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "letters", "m"]
 
 
+def test_the_folder_one_is_in_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    for target in (".", "..", tmp_path / "a", ""):
+        with pytest.raises(UsageError, match="the one you are in"):
+            layerwise.ship(shared_encoder("wordpiece"), target, layer=1)
+    assert Path.cwd() == tmp_path / "a" / "b" and not list(Path.cwd().iterdir())
+    layerwise.ship(shared_encoder("wordpiece"), "../c", layer=1)
+
+
 def test_a_difference_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder is compared before it gets its name: a cut that is wrong is refused."""
     from layerwise.models import cut

@@ -67,6 +67,7 @@ def export(encoder: Encoder, folder: Path, texts: Sequence[str]) -> float:
 
     Raises:
         ModelError: the exporter cannot take this architecture, or the graph gives other vectors.
+        OSError: the file cannot be written.
     """
     names = ["input_ids", "attention_mask"] + (["token_type_ids"] if encoder.engine.takes_types else [])
     batches = [_inputs(encoder, list(texts), names), *(_inputs(encoder, [text], names) for text in texts)]
@@ -120,6 +121,8 @@ def _write(encoder: Encoder, path: Path, names: Sequence[str], example: dict[str
             )
     except Exception as error:  # the exporter has many ways to fail, and none is a class of its own
         cause = error.__cause__ or error
+        if isinstance(cause, OSError) and cause.errno is not None:  # a full disk is no fault of the graph
+            raise cause from None
         words = " ".join(_COLOUR.sub("", str(cause)).split()) or type(cause).__name__
         raise ModelError(
             f"{type(encoder.engine.model).__name__} cannot be exported to ONNX by torch {torch.__version__}: "

@@ -61,7 +61,7 @@ def shipped_pooling(asked: str, closes: bool) -> tuple[str, str]:
             )
         return "last_with_special", ""
     raise UsageError(
-        f"unknown pooling {asked!r}: choose one of mean, max, cls, last_token, {', '.join(MODES)}."
+        f"unknown pooling {asked!r}: choose one of mean, max, last_token, {', '.join(MODES)}."
     )
 
 

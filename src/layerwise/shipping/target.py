@@ -70,6 +70,10 @@ def refuse_there(target: Path, overwrite: bool) -> None:
         return
     if not target.is_dir() or target.is_symlink():
         raise UsageError(f"{target} is there and is no folder: choose another name.")
+    if Path.cwd().is_relative_to(target.resolve()):  # it is renamed, and takes who stands in it along
+        raise UsageError(
+            f"the folder {target} is the one you are in, or above it, and a new one takes its place: name another."
+        )
     if not any(target.iterdir()):
         return
     if not overwrite:
