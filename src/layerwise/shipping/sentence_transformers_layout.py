@@ -8,6 +8,7 @@ https://github.com/huggingface/text-embeddings-inference (backends/src/lib.rs, r
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,7 @@ def shipped_pooling(asked: str, closes: bool) -> tuple[str, str]:
                 "closes a text; choose last_with_special for that one, or mean, max or cls."
             )
         return "last_with_special", ""
-    raise UsageError(
-        f"unknown pooling {asked!r}: choose one of mean, max, last_token, {', '.join(MODES)}."
-    )
+    raise UsageError(f"unknown pooling {asked!r}: choose one of mean, max, last_token, {', '.join(MODES)}.")
 
 
 def write_modules(
@@ -72,8 +71,13 @@ def write_modules(
     pooling: str,
     projection: Projection | None,
     normalize: bool,
+    prompts: Mapping[str, str],
 ) -> None:
-    """Write everything beside the encoder itself."""
+    """Write everything beside the encoder itself.
+
+    Args:
+        prompts: of the base model, to be asked for by name; none is the default.
+    """
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
     if projection is not None:
         modules.append(("Dense", "2_Dense"))
@@ -93,7 +97,7 @@ def write_modules(
         {
             "__version__": {"pytorch": torch.__version__, "transformers": version("transformers")},
             "model_type": "SentenceTransformer",
-            "prompts": {},
+            "prompts": dict(prompts),
             "default_prompt_name": None,
             "similarity_fn_name": "cosine",
         },

@@ -17,6 +17,7 @@ from layerwise.models.shipped import FORMAT_VERSION, NAME, read_shipped
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.ops.projection import Projection
 from layerwise.reports.shipping import Shipment
+from layerwise.shipping.base_modules import read_base_modules
 from layerwise.shipping.card import UNKNOWN_LICENSE, license_of, model_card
 from layerwise.shipping.companions import PROBE, ship_probe, ship_projection
 from layerwise.shipping.sentence_transformers_layout import shipped_pooling, write_modules
@@ -92,11 +93,14 @@ def ship(
     notes = [note] if note else []
     if not encoder.engine.mixes_lengths:
         notes.append(LOOKS_AT_PADDING)
+    base = read_base_modules(encoder.files.folder)
+    notes += base.notes(used)
+    notes += [] if mapped is None else _projection_notes(mapped, used)
     with whole_folder(target, encoder.files.folder, overwrite) as folder:
         smaller, weights = cut.cut(encoder.loaded.model, blocks, encoder.loaded.missing)
         num_parameters = sum(weight.numel() for weight in weights.values())
         cut.save(encoder, smaller, weights, folder)
-        write_modules(folder, encoder.hidden_size, encoder.max_length, used, mapped, normalize)
+        write_modules(folder, encoder.hidden_size, encoder.max_length, used, mapped, normalize, base.prompts)
         document: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "layer": chosen,
@@ -167,6 +171,16 @@ def _pooling_of(projection: Projection | None, probe: LinearProbe | None) -> str
         if one is not None and one.document.get("unit") == "text":
             return str(one.document["pooling"])
     return None
+
+
+def _projection_notes(projection: Projection, pooling: str) -> list[str]:
+    fitted = projection.document.get("pooling")
+    if fitted != pooling:
+        return [
+            f"the projection was fitted on {fitted} vectors, and the folder's are {pooling}: what it keeps of the "
+            f"variance and of the neighbours was measured on the former (fit one on a store of --pooling {pooling})."
+        ]
+    return []
 
 
 def _probe_notes(probe: LinearProbe, pooling: str) -> list[str]:
