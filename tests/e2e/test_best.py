@@ -85,6 +85,21 @@ def test_a_model_with_other_weights_is_refused(folder: Path) -> None:
     assert made.status == 0, made.err
     found = run(f"best {folder}/topics.lance --label topic --ship {folder}/x --model {folder}/two")
     assert found.status == 2 and "other weights" in found.err and not (folder / "x").exists()
+    assert not found.out  # said before the probing, not after
+
+
+def test_a_layer_that_cannot_be_shipped_is_said_with_the_way_out(folder: Path) -> None:
+    base = f"best {folder}/topics.lance --label topic --split split --ship {folder}/none"
+    found = run(f"{base} --layers 0")
+    assert found.status == 1 and "layer 0 of 'minilm' cannot be shipped" in found.err
+    assert "--layers 1: compares" in found.err and not (folder / "none").exists()
+
+
+def test_mixed_layers_are_refused_before_the_work(folder: Path) -> None:
+    made = run(f"extract {folder}/topics_en.jsonl -o {folder}/mix.lance --keep topic --mix mean")
+    assert made.status == 0, made.err
+    found = run(f"best {folder}/mix.lance --label topic --ship {folder}/none")
+    assert found.status == 2 and "mixed or projected" in found.err and not found.out
 
 
 def test_probe_saves_json_csv_and_the_probe(folder: Path) -> None:

@@ -20,6 +20,7 @@ from layerwise.errors import ModelError
 from layerwise.models.families import FAMILIES, tiny_model
 from layerwise.models.shipped import read_shipped
 from layerwise.shipping.card import license_of
+from layerwise.shipping.target import whole_folder
 from tests.command_line import run
 from tests.parity.families import EQUAL_LENGTHS, FINAL
 from tests.tiny import one_thread, shared_encoder, tiny_encoder, tiny_tokenizer
@@ -199,6 +200,16 @@ def test_targets(tmp_path: Path) -> None:
     refused = run(f"ship {base} --layer 1 -o {other} --overwrite")
     assert refused.status == 2 and "was not written by" in refused.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "letters", "m"]
+
+
+@pytest.mark.parametrize(("name", "overwrite"), [("layerwise.json", False), ("thesis.tex", True)])
+def test_a_folder_that_appears_meanwhile_is_kept(name: str, overwrite: bool, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()  # an empty one is taken
+    with pytest.raises(UsageError), whole_folder(tmp_path / "m", tmp_path / "base", overwrite) as draft:
+        (draft / "file").touch()
+        (tmp_path / "m" / name).touch()
+    assert [path.name for path in (tmp_path / "m").iterdir()] == [name]
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_the_folder_one_is_in_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

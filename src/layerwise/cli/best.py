@@ -54,13 +54,14 @@ def command(
     from layerwise.cli.probe_table import print_report
     from layerwise.cli.progress import live_status
     from layerwise.cli.ship import shipment_line
-    from layerwise.shipping.best import ship_layer
+    from layerwise.shipping.best import encoder_of, ship_layer
     from layerwise.shipping.target import refuse_there
     from layerwise.store.reader import open_store
     from layerwise.study.probing import probe
 
     opened = open_store(store)
     refuse_there(Path(ship), overwrite)
+    encoder = encoder_of(opened.metadata, model)
     with live_status("probing") as progress:
         found = probe(
             opened,
@@ -85,10 +86,10 @@ def command(
     layer = found.report.enough if cheapest else found.report.best
     shipment = ship_layer(
         opened.metadata,
+        encoder,
         ship,
         layer,
         probe=found.probes.get(layer),
-        model=model,
         normalize=normalize,
         license=license,
         onnx=onnx,

@@ -6,36 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from layerwise.errors import UsageError
+from layerwise.errors import ModelError, UsageError
+from layerwise.models import cut
 from layerwise.models.encoder import Encoder
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.reports.shipping import Shipment
 from layerwise.shipping.ship import ship
 
 
-def ship_layer(
-    made: Mapping[str, Any],
-    output: str | Path,
-    layer: int | str,
-    *,
-    probe: LinearProbe | None = None,
-    model: str | None = None,
-    **options: Any,
-) -> Shipment:
-    """Cut the model of a store to a layer, with the pooling of the store.
+def encoder_of(made: Mapping[str, Any], model: str | None = None) -> Encoder:
+    """The model that a store was made with, loaded before any work is put into choosing a layer.
 
     Args:
         made: the store's metadata document.
-        layer: a layer of the store.
-        probe: trained on that layer; it goes along if `predict` can run it (texts and words).
         model: where the model is, if not where the document says.
-        options: `normalize`, `license`, `onnx`, `overwrite` of `ship`.
 
     Raises:
         UsageError: the store's rows are mixes of layers or projected, or the model has other weights.
-        ModelError: the model cannot be loaded, or no cut of it gives that layer.
+        ModelError: the model cannot be loaded.
     """
-    if layer == "mix" or made.get("projection"):
+    if made.get("mix", "none") != "none" or made.get("projection"):
         raise UsageError(
             "the store holds mixed or projected vectors, which are no layer of a model: extract the layers themselves "
             "to ship one."
@@ -46,6 +36,37 @@ def ship_layer(
         raise UsageError(
             f"the model {name!r} has other weights than the one that the store was made with: name that one with --model."
         )
+    return encoder
+
+
+def ship_layer(
+    made: Mapping[str, Any],
+    encoder: Encoder,
+    output: str | Path,
+    layer: int | str,
+    *,
+    probe: LinearProbe | None = None,
+    **options: Any,
+) -> Shipment:
+    """Cut the model of a store to a layer, with the pooling of the store.
+
+    Args:
+        made: the store's metadata document.
+        encoder: its model, as `encoder_of` loads it.
+        layer: a layer of the store.
+        probe: trained on that layer; it goes along if `predict` can run it (texts and words).
+        options: `normalize`, `license`, `onnx`, `overwrite` of `ship`.
+
+    Raises:
+        UsageError: the folder is there.
+        ModelError: no cut of the model gives that layer; the message says why, and how to leave it out.
+    """
+    try:
+        cut.blocks_needed(encoder.engine, encoder.select(layer).layers[0], encoder.files.name)
+    except ModelError as error:
+        fitting = "final" if encoder.has_final else "1:"
+        hint = f" (--layers {fitting} compares none but those that can be shipped)"
+        raise ModelError(f"{str(error).removesuffix('.')}{hint}.") from error
     unit = made.get("unit")
     return ship(
         encoder,

@@ -37,6 +37,7 @@ def whole_folder(target: Path, source: Path, overwrite: bool) -> Iterator[Path]:
         try:
             yield draft
             _open_to_readers(draft)
+            refuse_there(target, overwrite)  # again: somebody may have been quicker
             _publish(draft, target)
         except (OSError, SafetensorError) as error:  # the second where safetensors meets a full disk
             said = getattr(error, "strerror", None) or error
@@ -99,8 +100,10 @@ def _open_to_readers(draft: Path) -> None:
 
 def _publish(draft: Path, target: Path) -> None:
     """Rename; what stood there is moved aside first and comes back if that fails."""
+    if target.exists() and not any(target.iterdir()):
+        target.rmdir()
     if not target.exists():
-        draft.rename(target)
+        draft.rename(target)  # an error if a folder with something in it appears just now
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
     old = aside / target.name
