@@ -113,6 +113,11 @@ def principal_components(
     values, vectors = np.linalg.eigh(covariance.astype(np.float64))
     values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
     rank = int((values > RANK_TOLERANCE * values[0]).sum())
+    if rank == 0:
+        raise UsageError(
+            "the vectors do not vary: a projection is fitted on the differences between vectors, so give it a store of "
+            "more texts."
+        )
     if not 1 <= dim <= rank:
         raise UsageError(
             f"the vectors vary in {rank} directions of {len(values)}, and a projection to {dim} was asked for: choose "
