@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layerwise.analysis.similarity import linear_cka
+from layerwise.analysis.cka import linear_cka
 from layerwise.errors import StoreMismatchError, UsageError
 from layerwise.store.reader import Store
 from layerwise.study.comparison import compare
@@ -25,7 +25,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def test_cka_of_a_store_is_that_of_its_arrays(store: Store) -> None:
     found = compare(store)
     arrays = [np.asarray(store.layer(layer)) for layer in store.layers]
-    np.testing.assert_allclose(found.cka, linear_cka([arrays]), atol=1e-9)
+    np.testing.assert_allclose(found.cka, linear_cka(lambda: [arrays], [SIZE] * 3).matrix, atol=1e-9)
     assert found.rows == found.of_rows == store.num_rows
     surfaces = store.to_table(["unit"])["unit"].to_pylist()
     often = [surface for surface in set(surfaces) if surfaces.count(surface) >= 5]
@@ -45,7 +45,7 @@ def test_stores_of_other_widths_and_other_rows_not_embedded(store: Store, tmp_pa
     found = compare(store, other)
     pair = [np.asarray(store.layer(0)), np.asarray(other.layer(1))]
     assert np.array(found.cka).shape == np.array(found.overlap).shape == (3, 2)
-    assert found.cka[0][1] == pytest.approx(linear_cka([pair])[0, 1])
+    assert found.cka[0][1] == pytest.approx(linear_cka(lambda: [pair], [SIZE, 6]).matrix[0, 1])
     assert found.rows == store.num_rows - other.num_not_embedded < store.num_rows
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from layerwise.analysis.similarity import LinearCka, mean_cosine, nearest, neighbour_overlap, self_similarity
+from layerwise.analysis.cka import FEWEST_ROWS, linear_cka
+from layerwise.analysis.similarity import mean_cosine, nearest, neighbour_overlap, self_similarity
 from layerwise.errors import StoreError, UsageError
 from layerwise.reports.comparison import Compared, Comparison, Matrix
 from layerwise.store.layer_column import Vectors
@@ -30,8 +31,6 @@ def compare(
 ) -> Comparison:
     """CKA and neighbour overlap between all pairs of layers; self-similarity of words per layer.
 
-    Memory is the cross-products of the layers, 8 bytes × size² × pairs.
-
     Args:
         second: another model's store of the same rows.
         rows: size of the seeded sample that CKA is computed on.
@@ -40,38 +39,38 @@ def compare(
         StoreMismatchError: the stores hold different rows.
         StoreError: fewer than four rows are embedded.
     """
-    if rows < 4:
-        raise UsageError(f"--rows is {rows}: CKA needs at least 4.")
+    if rows < FEWEST_ROWS:
+        raise UsageError(f"--rows is {rows}: CKA needs at least {FEWEST_ROWS}.")
     stores = [first] if second is None else [first, second]
     columns = [store.select(layers) for store in stores]
     if second is not None:
         refuse_other_rows(first, second)
     chosen = sample_rows(first.num_rows, rows, seed)
-    cka = LinearCka(sum(map(len, columns)))
-    for batch in _together(stores, columns, chosen):
-        cka.add(batch)
-    if cka.rows < 4:
-        raise StoreError(f"{first.path} has {cka.rows} embedded rows: CKA needs at least 4.")
-    constant = cka.constant()
+    sizes = [
+        store.layer(layer).shape[1] for store, names in zip(stores, columns, strict=True) for layer in names
+    ]
+    cut = 0 if second is None else len(columns[0])
+    cka = linear_cka(lambda: _together(stores, columns, chosen), sizes, across=cut)
+    if cka.rows < FEWEST_ROWS:
+        raise StoreError(f"{first.path} has {cka.rows} embedded rows: CKA needs at least {FEWEST_ROWS}.")
     near_rows = _embedded(stores, columns, sample_rows(first.num_rows, min(rows, NEIGHBOUR_ROWS), seed + 1))
     k = min(NEIGHBOURS, len(near_rows) - 1)
     words, word_rows = _words(first, seed)
     sides, near, start = [], [], 0
     for store, names in zip(stores, columns, strict=True):
-        own = constant[start : start + len(names)]
+        own = cka.constant[start : start + len(names)]
         start += len(names)
         found = [_layer(store, column, near_rows, k, word_rows, words) for column in names.values()]
         near += [each[0] for each in found]
         sides.append(_side(store, tuple(names), own, [each[1:] for each in found]))
-    overlap = _overlaps(near, constant)
-    height, cut = len(columns[0]), 0 if second is None else len(columns[0])
+    overlap = _overlaps(near, cka.constant)
     counted = len(np.unique(words))
     return Comparison(
         first=sides[0],
         second=sides[1] if second is not None else None,
         unit=first.unit,
-        cka=_matrix(cka.matrix()[:height, cut:]),
-        overlap=_matrix(overlap[:height, cut:]),
+        cka=_matrix(cka.matrix),
+        overlap=_matrix(overlap[: len(columns[0]), cut:]),
         neighbours=k,
         chance=k / (len(near_rows) - 1) if len(near_rows) > 1 else float("nan"),
         rows=cka.rows,
