@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from layerwise.store.reader import Store
+from layerwise.study.pictures import draw_layers
 from tests.command_line import run
 from tests.store.making import RUN, SIZE, chunks, make
+from tests.study.labelled import store_of
 
 pytest.importorskip("matplotlib")
 
@@ -36,10 +38,18 @@ def test_norms_and_a_word(store: Store, tmp_path: Path) -> None:
         assert (tmp_path / "b.svg").stat().st_size > 1000
 
 
+def test_a_label_is_a_number_where_a_probe_would_take_it_for_one(tmp_path: Path) -> None:
+    scores = [f"{place % 40 / 10}" for place in range(199)] + [""]  # as read from a table
+    kept = {"score": scores, "stars": [str(place % 5) for place in range(200)]}
+    texts = store_of(tmp_path / "t.lance", [["a"]] * 200, {"layer_00": np.eye(200, 24)}, kept, unit="text")
+    for label, legends in {"score": 0, "stars": 1}.items():
+        assert len(draw_layers(texts, label=label).legends) == legends  # a colour bar otherwise
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        ("--label topic", 1, "there is no kept column 'topic'"),
+        ("--label topic", 2, "has no column 'topic'"),
         ("--method tsne", 2, "unknown method 'tsne': choose one of pca, umap"),
         ("--rows 2", 1, "expected at least 3"),
         ("--word nothing", 2, "'nothing' is not a word of"),

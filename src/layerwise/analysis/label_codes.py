@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 
 from layerwise.errors import LabelError
 
 MANY = 20
 """More different whole numbers than this are a quantity, not names of classes."""
+
+
+def missing(labels: Shaped[ndarray, " rows"]) -> Bool[ndarray, " rows"]:
+    """Which are none: null, NaN or empty."""
+    return np.array([label is None or label != label or label == "" for label in labels], bool)
 
 
 def is_quantity(labels: Shaped[ndarray, " rows"]) -> bool:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from jaxtyping import Int, Shaped
 from numpy import ndarray
 
-from layerwise.analysis.label_codes import as_classes, as_numbers, is_quantity
+from layerwise.analysis.label_codes import as_classes, as_numbers, is_quantity, missing
 from layerwise.analysis.resampling import number_groups
 from layerwise.errors import LabelError, UsageError, choose
 from layerwise.reports.wording import counted
@@ -96,7 +96,7 @@ def read_labels(
     """
     choose("task", task, TASKS)
     for column in filter(None, (label, group)):
-        _require_column(store, column)
+        require_column(store, column)
     first, second = _pairs(store) if pair else (np.arange(len(store)), None)
     table = store.to_table(
         [
@@ -127,7 +127,8 @@ def read_labels(
     return _encode(found, label, task, min_count)
 
 
-def _require_column(store: Store, column: str) -> None:
+def require_column(store: Store, column: str) -> None:
+    """Raise UsageError if the store kept no such column of its source."""
     if column not in store.kept_columns:
         kept = ", ".join(store.kept_columns)
         there = f"it has {kept}; name one of these, or" if kept else "it kept none of its source:"
@@ -214,15 +215,15 @@ def _without_vectorless(store: Store, found: Labelled) -> Labelled:
 
 
 def _without_missing(found: Labelled, label: str, skip: bool) -> Labelled:
-    missing = np.array([value is None or value != value or value == "" for value in found.labels], bool)
-    if not missing.any():
+    without = missing(found.labels)
+    if not without.any():
         return found
-    if not skip and not missing.all():
+    if not skip and not without.all():
         raise LabelError(
-            f"{missing.sum():,} of {len(found):,} rows have no label in {label!r} (the first is row "
-            f"{found.rows[missing.argmax()]}): fill them in the source, or pass --skip-missing to leave them out."
+            f"{without.sum():,} of {len(found):,} rows have no label in {label!r} (the first is row "
+            f"{found.rows[without.argmax()]}): fill them in the source, or pass --skip-missing to leave them out."
         )
-    return found.only(~missing, f"{counted(int(missing.sum()), 'row')} without a label left out.")
+    return found.only(~without, f"{counted(int(without.sum()), 'row')} without a label left out.")
 
 
 def _encode(found: Labelled, label: str, task: str, min_count: int | None) -> Labelled:

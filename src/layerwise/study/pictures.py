@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from layerwise.analysis.label_codes import is_quantity, missing
 from layerwise.analysis.pca import pca
-from layerwise.errors import ColumnError, StoreError, UsageError, choose, require
+from layerwise.errors import StoreError, UsageError, choose, require
 from layerwise.plots import clouds, curves
 from layerwise.store.layer_column import Vectors
 from layerwise.store.reader import Name, Store
+from layerwise.study.labels import require_column
 from layerwise.study.samples import Rows, read_layer, sample_rows
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def draw_layers(
     """A scatter a layer of a seeded sample of rows, coloured by a kept column.
 
     Raises:
-        UsageError: the method is unknown. ColumnError: no such label. StoreError: fewer than three rows.
+        UsageError: the method is unknown, or no such label was kept. StoreError: fewer than three rows.
     """
     choose("method", method, METHODS)
     columns = store.select(layers)
@@ -142,20 +144,16 @@ def _umap(vectors: Vectors, seed: int) -> npt.NDArray[np.float64]:
 
 
 def _colours(store: Store, label: str, rows: Rows) -> dict[str, Any]:
-    """What `small_multiples` takes to colour rows by a column."""
-    if label not in store.kept_columns:
-        there = ", ".join(store.kept_columns) or "none; keep some with extract --keep"
-        raise ColumnError(f"there is no kept column {label!r} in {store.path}: there are {there}.")
-    values = store.take(rows.tolist(), [label]).column(0).to_pylist()
-    numeric = [isinstance(value, float) for value in values if value is not None]
-    whole = [isinstance(value, int) and not isinstance(value, bool) for value in values if value is not None]
-    many = len(set(map(str, values))) > 2 * clouds.MOST_CLASSES
-    if numeric and (all(numeric) or (all(whole) and many)):
-        return {
-            "label": label,
-            "numbers": np.array([np.nan if value is None else value for value in values], float),
-        }
-    names = ["none" if value is None else str(value) for value in values]
+    """What `small_multiples` takes to colour rows by a column: numbers are what a probe takes for numbers."""
+    require_column(store, label)
+    values = np.empty(len(rows), object)
+    values[:] = store.take(rows.tolist(), [label]).column(0).to_pylist()
+    without = missing(values)
+    if is_quantity(values[~without]):
+        numbers = np.full(len(rows), np.nan)
+        numbers[~without] = values[~without].astype(float)
+        return {"label": label, "numbers": numbers}
+    names = ["none" if none else str(value) for value, none in zip(values, without, strict=True)]
     classes = [name for name, _ in sorted(Counter(names).items(), key=lambda each: (-each[1], each[0]))]
     classes = classes[: clouds.MOST_CLASSES]
     number = {name: place for place, name in enumerate(classes)}
