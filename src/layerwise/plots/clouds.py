@@ -126,6 +126,9 @@ def path(
         if number % step == 0 or number == len(layers) - 1:
             box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "#777777", "lw": 0.6}
             axes.text(x, y, str(layers[number]), fontsize=7, ha="center", va="center", bbox=box, zorder=5)
+    axes.plot(
+        [], [], "o", color="#777777", markerfacecolor="white", label="number: the mean of these at that layer"
+    )
     axes.set_xlabel(axes_named[0])
     axes.set_ylabel(axes_named[1])
     axes.set_title(printable(title), fontsize=10)
