@@ -80,14 +80,6 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
     assert svg.startswith("<svg") and "<text" in svg and "dc:date" not in svg
 
 
-def test_chinese_is_drawn_or_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "cjk_fonts", list)
-    figure = curves.bars([0], [1.0], title="书 one")
-    assert drawing.uncovered(figure) and "U+4E66" in drawing.to_svg(figure)
-    monkeypatch.setattr(drawing, "cjk_fonts", lambda: ["Noto Sans CJK SC"])
-    assert drawing.printable("书 $x$") == r"书 \$x\$"
-
-
 def test_a_target_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"expected \.png, \.svg or \.pdf"):
         drawing.check_target(tmp_path / "a.gif")

@@ -25,7 +25,8 @@ def command(
 ) -> None:
     """Draw a store: its rows layer by layer, their norms, or a word's path through the layers."""
     from layerwise.errors import UsageError
-    from layerwise.plots.drawing import check_target, new_figure, save, uncovered
+    from layerwise.plots.drawing import check_target, new_figure, save
+    from layerwise.plots.fonts import uncovered
     from layerwise.store.reader import open_store
     from layerwise.study.pictures import draw_layers, draw_norms, draw_word
 
@@ -46,6 +47,6 @@ def command(
     typer.echo(output)
     if uncovered(figure):
         sys.stderr.write(
-            "layerwise: no installed font has Chinese characters, so their code points are shown; install one, such as "
-            "Noto Sans CJK SC.\n"
+            "layerwise: no installed font that figures use has some of the characters, so their code points are shown; "
+            "for Chinese, install one, such as Noto Sans CJK SC.\n"
         )

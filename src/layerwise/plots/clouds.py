@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerwise.plots.drawing import COLOURS, LINES, MAP, MARKERS, OTHER, new_figure, printable, quiet
+from layerwise.plots.drawing import COLOURS, LINES, MAP, MARKERS, OTHER, new_figure, quiet
+from layerwise.plots.fonts import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from layerwise.plots.drawing import COLOURS, LINES, names_of, new_figure, printable, quiet, thinned
+from layerwise.plots.drawing import COLOURS, LINES, names_of, new_figure, quiet, thinned
+from layerwise.plots.fonts import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,18 +1,14 @@
-"""What all figures share: the gate to matplotlib, colours, fonts, and how a figure is saved."""
+"""What all figures share: the gate to matplotlib, colours, and how a figure is saved."""
 
 from __future__ import annotations
 
 import io
-import re
-import unicodedata
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerwise.errors import LayerwiseError, UsageError, require
+from layerwise.plots.fonts import families, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,21 +22,6 @@ LINES = ("-", "--", "-.", ":")
 MAP = "viridis"
 """Rises in lightness from end to end, so it is a scale in grey too."""
 
-CJK_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Droid Sans Fallback",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Microsoft YaHei",
-    "SimHei",
-    "Noto Sans CJK JP",
-    "AR PL UMing CN",
-    "Unifont",
-)
 FORMATS = ("png", "svg", "pdf")
 DOTS_PER_INCH = 150
 
@@ -51,50 +32,6 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def cjk_fonts() -> list[str]:
-    """The installed one of `CJK_FONTS` that comes first, or none."""
-    from matplotlib import font_manager
-
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return [name for name in CJK_FONTS if name in there][:1]
-
-
-def uncovered(figure: Figure) -> bool:
-    """Whether code points stand in the figure where a font for them is missing."""
-    from matplotlib.text import Text
-
-    return any(_CODE_POINT.search(text.get_text()) for text in figure.findobj(Text))
-
-
-_CODE_POINT = re.compile(r"U\+[0-9A-F]{4,6}\b")
-
-
-_IN_BROWSER: ContextVar[bool] = ContextVar("in_browser", default=False)
-
-
-@contextmanager
-def for_browser() -> Iterator[None]:
-    """Within it, figures are made for SVG in a page: text stays text, as a browser has fonts of its own."""
-    token = _IN_BROWSER.set(True)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
-            yield
-    finally:
-        _IN_BROWSER.reset(token)
-
-
-def printable(text: str) -> str:
-    """The text, or its code points where no font draws it: `U+4E66`, never an empty box."""
-    if not _wide(text) or cjk_fonts() or _IN_BROWSER.get():
-        return text.replace("$", r"\$")
-    return " ".join(f"U+{ord(char):04X}" if _wide(char) else char for char in text)
-
-
-def _wide(text: str) -> bool:
-    return any(unicodedata.east_asian_width(char) in "WF" for char in text)
 
 
 def check_target(path: str | Path) -> Path:
@@ -146,7 +83,7 @@ def _drawn(figure: Figure, kind: str) -> bytes:
 
     settings: Any = {"svg.hashsalt": "layerwise", "svg.fonttype": "none", "pdf.fonttype": 42}
     for text in figure.findobj(Text):
-        text.set_fontfamily(["DejaVu Sans", *cjk_fonts(), *(["sans-serif"] if _IN_BROWSER.get() else [])])
+        text.set_fontfamily(families())
     with matplotlib.rc_context(settings), io.BytesIO() as out:
         figure.savefig(out, format=kind, dpi=DOTS_PER_INCH, metadata=undated[kind])
         return out.getvalue()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from layerwise.errors import LayerwiseError, UsageError
 from layerwise.plots.curves import bars, layers
-from layerwise.plots.drawing import check_target, for_browser, new_figure, save, to_svg
+from layerwise.plots.drawing import check_target, new_figure, save, to_svg
+from layerwise.plots.fonts import for_browser
 from layerwise.plots.matrices import confusion, heatmap
 from layerwise.reports.comparison import Comparison
 from layerwise.reports.probing import ProbeReport
