@@ -16,6 +16,7 @@ from layerwise.errors import StoreError, UsageError, choose, require
 from layerwise.plots import clouds, curves
 from layerwise.store.layer_column import Vectors
 from layerwise.store.reader import Name, Store
+from layerwise.study.context import in_context
 from layerwise.study.labels import require_column
 from layerwise.study.samples import Rows, read_layer, sample_rows
 
@@ -104,7 +105,7 @@ def draw_word(
     placed, shares = pca(np.concatenate(scaled))
     paths = placed.reshape(len(columns), len(places), 2).transpose(1, 0, 2)
     title = f"{word!r} through the layers of {store.metadata.get('model')} (each layer centred and scaled)"
-    contexts = [_context(store, int(row)) for row in places]
+    contexts = [in_context(store, int(row)).context for row in places]
     return clouds.path(paths, list(columns), contexts, title=title, axes_named=_axes(shares))
 
 
@@ -178,10 +179,3 @@ def _occurrences(store: Store, word: str, columns: dict[Name, str], seed: int) -
     if not there.any():
         raise UsageError(f"{word!r} got no token from this model, so it has no path.")
     return places[there]
-
-
-def _context(store: Store, row: int) -> str:
-    around = range(max(0, row - 4), min(store.num_rows, row + 5))
-    units = store.take(around, ["text_id", "unit"]).to_pylist()
-    own = units[row - around.start]["text_id"]
-    return " ".join(each["unit"] for each in units if each["text_id"] == own)
