@@ -147,6 +147,7 @@ def test_numbers(base: Path, tmp_path: Path) -> None:
         ({"task": "similarity"}, "does similarity on texts"),
         ({"unit": "token"}, "on tokens"),
         ({"pooling": "first"}, "the pooling 'first'"),
+        ({"projection": {"kind": "pca", "dim": 8}}, "trained on projected vectors"),
     ],
 )
 def test_a_probe_that_does_not_fit(base: Path, changes: dict[str, Any], said: str, tmp_path: Path) -> None:

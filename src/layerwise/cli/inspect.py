@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -94,11 +94,15 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
     out.print(table)
 
 
-def _recipe(model: dict[str, object]) -> str:
+def _recipe(model: dict[str, Any]) -> str:
     words = f", words {model['words']}" if model["unit"] != "text" else ""
+    pairs = f", pairs {model['pairs']}" if "pairs" in model else ""
+    projection = model.get("projection")
+    projected = "" if projection is None else ", projection {kind} to {dim}".format(**projection)
     pooling = f"pooling {model['pooling']}" if model["unit"] != "token" else "no pooling"
     stride = "" if model["stride"] is None else f", stride {model['stride']}"
     longer = {"window": f"in windows{stride}", "truncate": "truncated", "error": "refused"}[
         str(model["long_text"])
     ]
-    return f"{pooling}{words}, mix {model['mix']}; texts of more than {model['max_length']} tokens {longer}"
+    made = f"{pooling}{words}{pairs}, mix {model['mix']}{projected}"
+    return f"{made}; texts of more than {model['max_length']} tokens {longer}"

@@ -47,6 +47,11 @@ def fitting_probe(probe: str | Path | LinearProbe, encoder: Encoder, layer: Laye
     name = "the probe" if isinstance(probe, LinearProbe) else f"the probe {probe}"
     found = probe if isinstance(probe, LinearProbe) else LinearProbe.load(probe)
     document = found.document
+    if document.get("projection"):
+        raise UsageError(
+            f"{name} was trained on projected vectors, and `layerwise predict` runs probes of the layers as they are: "
+            "train one on a store that was extracted without --projection."
+        )
     _refuse_other(name, document, encoder, layer, found.weight.shape[1])
     unit, task = document.get("unit"), document.get("task")
     if unit not in ("text", "word") or task not in TASKS:

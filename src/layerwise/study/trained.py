@@ -121,7 +121,7 @@ def _probes(
 ) -> dict[Feature, LinearProbe]:
     """A probe a layer: of one division the one that was scored; of several one trained on all rows."""
     known = ("unit", "pooling", "words", "mix", "model", "revision", "weights_sha256", "num_hidden_layers")
-    shared = {name: run.store.metadata.get(name) for name in known}
+    shared = {name: run.store.metadata.get(name) for name in (*known, "projection")}
     probes = {}
     for layer in run.layers:
         row, fit = report.row(layer), fits[layer][0]
