@@ -59,3 +59,22 @@ def number_groups(keys: Int[ndarray, " rows"]) -> Int[ndarray, " rows"]:
     order[np.argsort(first)] = np.arange(len(first))
     numbers: ndarray = order[inverse]
     return numbers
+
+
+def joined(first: Int[ndarray, " rows"], second: Int[ndarray, " rows"]) -> Int[ndarray, " rows"]:
+    """Groups of rows that are tied to each other by equal keys, also by way of other rows.
+
+    A key is any number that is in `first` or `second`; each row ties its two. So pairs of texts that share one
+    come together (a number stands for the same in both), as connected components do.
+    """
+    keys, both = np.unique(np.concatenate([first, second]), return_inverse=True)
+    one, other = np.split(both.reshape(-1), 2)
+    root = np.arange(len(keys))
+    while True:  # the smallest number wins over its neighbours, and over those that it led already
+        low = np.minimum(root[one], root[other])
+        if (low == np.maximum(root[one], root[other])).all():
+            return number_groups(root[one])
+        for side in (one, other):
+            np.minimum.at(root, root[side], low)
+        while (root != root[root]).any():
+            root = root[root]

@@ -15,6 +15,7 @@ from layerwise.errors import LabelError, UsageError, choose
 from layerwise.reports.wording import counted
 from layerwise.store.layer_column import to_numpy
 from layerwise.store.reader import Store
+from layerwise.study.grouping import group_rows
 
 TASKS = ("auto", "classification", "regression")
 
@@ -85,7 +86,7 @@ def read_labels(
         label: a kept column.
         task: `"classification"`, `"regression"` or `"auto"`: numbers are a quantity if some are not whole or
             more than twenty differ.
-        group: a kept column whose equal values stay together; by default the text, and all its copies.
+        group: a kept column whose equal values stay together, beside the text and all its copies.
         pair: whether the two texts of a pair are one row.
         min_count: leave out rows of classes with fewer; by default a class with one row is an error.
         skip_missing: leave out rows without a label.
@@ -100,11 +101,9 @@ def read_labels(
     first, second = _pairs(store) if pair else (np.arange(len(store)), None)
     table = store.to_table(
         [
-            "text_id",
             "unit",
             label,
             *(["word_id"] if store.unit == "token" else []),
-            *([group] if group else []),
         ]
     ).take(pa.array(first))
     found = Labelled(
@@ -112,7 +111,7 @@ def read_labels(
         partners=second,
         labels=np.array(_values(table[label], label), dtype=object),
         classes=(),
-        groups=_groups(store, table, group, first, second),
+        groups=np.zeros(len(first), np.int64),
         types=None if store.unit == "text" else _codes(table["unit"]),
         notes=(),
     )
@@ -123,8 +122,9 @@ def read_labels(
             found = found.only(
                 ~outside, f"{counted(int(outside.sum()), 'token')} that belong to no word left out."
             )
-    found = _without_missing(found, label, skip_missing)
-    return _encode(found, label, task, min_count)
+    found = _encode(_without_missing(found, label, skip_missing), label, task, min_count)
+    groups, note = group_rows(store, found.rows, found.partners, group, trained=bool(found.classes))
+    return replace(found, groups=groups, notes=(*found.notes, note) if note else found.notes)
 
 
 def require_column(store: Store, column: str) -> None:
@@ -166,34 +166,6 @@ def _values(column: pa.ChunkedArray, label: str) -> list[object]:
         )
     values: list[object] = column.to_pylist()
     return values
-
-
-def _groups(
-    store: Store, table: pa.Table, group: str | None, first: ndarray, second: ndarray | None
-) -> Int[ndarray, " rows"]:
-    if group is not None:
-        return _codes(table[group])
-    if second is None:
-        return number_groups(_text_keys(table))
-    other = _text_keys(store.to_table(["text_id", "unit"]).take(pa.array(second)))
-    return number_groups(_text_keys(table) * np.int64(31) + other)
-
-
-def _text_keys(table: pa.Table) -> Int[ndarray, " rows"]:
-    """A number a row, equal in texts that consist of the same units, so that copies stay together."""
-    coded = table["unit"].combine_chunks().dictionary_encode()
-    hashes = np.array([hash(surface) for surface in coded.dictionary.to_pylist()], np.int64)
-    surface = hashes[coded.indices.to_numpy()]
-    text = table["text_id"].to_numpy()
-    starts = (
-        np.flatnonzero(np.concatenate(([True], text[1:] != text[:-1]))) if len(text) else np.zeros(0, int)
-    )
-    length = np.diff(np.append(starts, len(text)))
-    place = np.arange(len(text)) - np.repeat(starts, length)
-    with np.errstate(over="ignore"):  # a polynomial hash, modulo 2^64
-        powers = np.cumprod(np.full(int(length.max(initial=0)) + 1, 1_000_003, np.int64))
-        whole = np.add.reduceat(surface * powers[place], starts) if len(text) else surface
-    return np.repeat(whole, length)
 
 
 def _codes(column: pa.ChunkedArray) -> Int[ndarray, " rows"]:

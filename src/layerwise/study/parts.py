@@ -115,16 +115,18 @@ def sizes(found: Labelled, divisions: Sequence[Int[ndarray, " rows"]]) -> tuple[
 
 
 def _strata(found: Labelled) -> Int[ndarray, " groups"]:
-    """A stratum for each group: its class if its rows have one, a twentieth of the values, or none."""
+    """A stratum for each group: the class that all its rows have, or a twentieth of the values.
+
+    Groups of several classes, as texts of tagged words are, make one stratum of their own.
+    """
     number = int(found.groups.max()) + 1
-    if number < len(found):
-        return np.zeros(number, np.int64)
     of_row = found.labels
     if not found.classes:
         of_row = np.searchsorted(np.quantile(of_row, np.linspace(0, 1, 21)[1:-1]), of_row)
-    strata = np.zeros(number, np.int64)
-    strata[found.groups] = of_row
-    return strata
+    low, high = np.full(number, np.iinfo(np.int64).max), np.full(number, -1)
+    np.minimum.at(low, found.groups, of_row)
+    np.maximum.at(high, found.groups, of_row)
+    return np.where(low == high, low, -1)
 
 
 def _given(store: Store, found: Labelled, split: str) -> Int[ndarray, " rows"]:

@@ -1,0 +1,97 @@
+"""Which labelled rows must stay together: those of one text, of its copies, of one value of a column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+from numpy import ndarray
+
+from layerwise.analysis.resampling import joined, number_groups
+from layerwise.store.reader import Store
+
+MOST = 0.2
+"""Share of the rows that may hang together through copies of texts; with more, no parts could be drawn."""
+
+Keys = Int[ndarray, " rows"]
+
+
+def group_rows(
+    store: Store, rows: Keys, partners: Keys | None, column: str | None, trained: bool
+) -> tuple[Keys, str]:
+    """A group for each labelled row, 0, 1, 2 …, and what a reader should know about it ("" for nothing).
+
+    Rows of one text, or of texts that consist of the same units, are one group; with a column, also rows that
+    are equal in it. Pairs are one group if they share a text, where a probe is trained on them; where
+    nothing is trained, if they are the same two texts in either order.
+
+    Where copies would tie more than a fifth of the rows to each other (`ok` is in every conversation), the
+    column alone decides, or the two texts of a pair, and the note says so.
+    """
+    texts = _text_keys(store)
+    own = texts[rows]
+    if column is not None:
+        table = store.to_table(["text_id", column]).take(pa.array(rows))
+        given = -1 - _codes(table[column])  # not to be taken for a text's number
+        alone = joined(table["text_id"].to_numpy(), given)
+        tied = joined(number_groups(own if partners is None else joined(own, texts[partners])), given)
+        why = f"Copies of a text are in several groups of {column!r} and may be in different parts"
+    elif partners is not None:
+        other = texts[partners]
+        alone = number_groups(_unordered(own, other))
+        tied = joined(own, other) if trained else alone
+        why = "Pairs that share a text may be in different parts"
+    elif _has_pairs(store):
+        record = number_groups(store.to_table(["text_id"])["text_id"].to_numpy()[rows])
+        alone, tied = record, joined(number_groups(own), -1 - record)
+        why = "Copies of a text may be in different parts"
+    else:
+        return number_groups(own), ""
+    if _largest(tied) <= max(MOST, _largest(alone)):
+        return tied, ""
+    return alone, f"{why}: together they are {_largest(tied):.0%} of the rows."
+
+
+def _unordered(first: Keys, second: Keys) -> Keys:
+    """A number for each pair of numbers, whichever comes first."""
+    _, pair = np.unique(np.sort(np.stack([first, second], 1), axis=1), axis=0, return_inverse=True)
+    return pair.reshape(-1)
+
+
+def _largest(groups: Keys) -> float:
+    return float(np.bincount(groups).max(initial=0) / max(1, len(groups)))
+
+
+def _text_keys(store: Store) -> Int[ndarray, " store_rows"]:
+    """A number for each row of the store, equal in texts that consist of the same units.
+
+    The two texts of a pair are two texts.
+    """
+    pairs = _has_pairs(store)
+    table = store.to_table(["text_id", "unit", *(["sequence_id"] if pairs else [])])
+    coded = table["unit"].combine_chunks().dictionary_encode()
+    hashes = np.array([hash(surface) for surface in coded.dictionary.to_pylist()], np.int64)
+    surface = hashes[coded.indices.to_numpy()]
+    text: ndarray = table["text_id"].to_numpy()
+    if not len(text):
+        return text
+    new = text[1:] != text[:-1]
+    if pairs:
+        member = table["sequence_id"].to_numpy()
+        new |= member[1:] != member[:-1]
+    starts = np.flatnonzero(np.concatenate(([True], new)))
+    length = np.diff(np.append(starts, len(text)))
+    place = np.arange(len(text)) - np.repeat(starts, length)
+    with np.errstate(over="ignore"):  # a polynomial hash, modulo 2^64
+        powers = np.cumprod(np.full(int(length.max()) + 1, 1_000_003, np.int64))
+        whole = np.add.reduceat(surface * powers[place], starts)
+    return np.repeat(whole, length)
+
+
+def _has_pairs(store: Store) -> bool:
+    return "sequence_id" in store.dataset.schema.names
+
+
+def _codes(column: pa.ChunkedArray) -> Keys:
+    coded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    return number_groups(coded.indices.to_numpy().astype(np.int64))
