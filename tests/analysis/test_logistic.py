@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
 from layerwise.analysis.lbfgs import minimise
 from layerwise.analysis.logistic import fit_logistic
-from layerwise.analysis.principal_axes import PrincipalAxes
+from layerwise.analysis.principal_axes import PrincipalAxes, turn_apart
+from layerwise.analysis.probe import Task, fit_probe
 from layerwise.analysis.ridge import fit_ridge
 
 STRENGTHS = (1e-3, 1e-2, 0.1, 1.0)
@@ -109,3 +111,57 @@ def test_all_problems_are_minimised_each_to_its_own_minimum() -> None:
     start = torch.zeros(3, 8)
     start[1] = goal[1]
     assert torch.allclose(minimise(evaluate, start, torch.full((3,), 1e-4)), goal, atol=1e-2)
+
+
+@pytest.mark.parametrize(("distinct", "size"), [(40, 150), (150, 200)])
+def test_copies_of_rows_make_no_axes_of_their_own(distinct: int, size: int) -> None:
+    """Rows span fewer directions than there are rows: what rounding leaves of the others is not fitted."""
+    features, _ = data(distinct, size, 2)
+    rows = features.repeat(3, 1)
+    values = rows[:, :5].sum(1) + torch.randn(len(rows), generator=torch.Generator().manual_seed(1))
+    axes = PrincipalAxes.fit(rows)
+    assert axes.axes.shape[1] == distinct - 1
+    assert (axes.axes.T @ axes.axes - torch.eye(distinct - 1)).abs().max() < 1e-5
+    fresh = data(50, size, 2, seed=2)[0]
+    weights, biases = fit_ridge(axes.apply(rows.clone()), values, STRENGTHS, axes.variance)
+    scaler = StandardScaler().fit(rows.numpy())
+    turned = axes.apply(fresh.clone())
+    for l2, weight, bias in zip(STRENGTHS, weights, biases, strict=True):
+        model = Ridge(alpha=l2 * len(rows)).fit(scaler.transform(rows.numpy()), values.numpy())
+        expected = model.predict(scaler.transform(fresh.numpy()))
+        assert np.abs((turned @ weight.T + bias)[:, 0].numpy() - expected).max() < 1e-3 * expected.std()
+
+
+def test_ridge_on_axes_of_a_sample_is_scikit_learns() -> None:
+    features, _ = data(600, 30, 2)
+    values = features[:, 0] + features[:, 9] + torch.randn(600, generator=torch.Generator().manual_seed(1))
+    rows = PrincipalAxes.fit(features[:60]).apply(features.clone())
+    rows -= rows[:400].mean(0)
+    plain = rows.clone()
+    variance, axes = turn_apart(rows, slice(0, 400))
+    assert torch.allclose(rows, plain @ axes, atol=1e-4)
+    weights, biases = fit_ridge(rows[:400], values[:400], STRENGTHS, variance)
+    for l2, weight, bias in zip(STRENGTHS, weights, biases, strict=True):
+        model = Ridge(alpha=l2 * 400).fit(plain[:400].numpy(), values[:400].numpy())
+        expected = model.predict(plain[400:].numpy())
+        assert np.abs((rows[400:] @ weight.T + bias)[:, 0].numpy() - expected).max() < 1e-3 * expected.std()
+
+
+@pytest.mark.parametrize("l2", [1e-4, 1e-3])
+def test_a_probe_of_rows_that_can_be_told_apart_ends_at_the_minimum(l2: float) -> None:
+    """Their loss is nearly 0 long before, and other rows would get other answers."""
+    random = np.random.default_rng(0)
+    features, label = random.normal(size=(200, 384)).astype(np.float32), random.integers(0, 3, 200)
+    rows = torch.from_numpy(features)
+    axes = PrincipalAxes.fit(rows[:120])
+    turned = axes.apply(rows.clone())
+    task = Task("classification", label, 3, 120, 40, (l2,))
+    fit = fit_probe(turned, axes.variance, task)
+    scaler = StandardScaler().fit(features[:120])
+    model = LogisticRegression(C=1 / (l2 * 120), tol=1e-10, max_iter=50_000)
+    model.fit(scaler.transform(features[:120]), label[:120])
+    expected = model.predict_proba(scaler.transform(features[160:]))
+    found = torch.addmm(fit.bias, turned[160:], fit.weight.T).softmax(1).numpy()
+    assert np.abs(found - expected).max() < 0.02
+    held = f1_score(label[120:160], model.predict(scaler.transform(features[120:160])), average="macro")
+    assert fit.development == pytest.approx(held, abs=1e-6)

@@ -15,7 +15,11 @@ from torch import Tensor
 from layerwise.analysis.lbfgs import minimise
 
 TOLERANCE = 1e-3
-"""A strength is done when its preconditioned gradient fell to this share of the one at weights of 0."""
+"""A strength is done when its preconditioned gradient fell to this share of the one at weights of 0.
+
+Where a start is given, the share is multiplied by how far the loss fell on the way there: rows that
+can be told apart have a small gradient long before the minimum, and other answers.
+"""
 
 COARSE = 1e-2
 """Enough to choose among strengths: scores are within 0.1 points of those at the minimum, mostly."""
@@ -44,7 +48,8 @@ def fit_logistic(
         strengths: penalties l2, > 0.
         variance: of the rows along each axis.
         tolerance: how far the gradient has to fall, as a share of the one at weights of 0.
-        start: weights and biases to begin at, instead of 0 and the classes' log frequencies.
+        start: weights and biases to begin at, instead of 0 and the classes' log frequencies; the result is closer
+            to the minimum.
 
     Returns:
         Weights and biases of each strength.
@@ -65,8 +70,13 @@ def fit_logistic(
         loss, gradient = _loss(rows, labels, at * scales[which], penalty[which])
         return loss, gradient * scales[which]
 
-    goal = tolerance * evaluate(origin, torch.arange(len(strengths)))[1].flatten(1).norm(dim=1)
-    point = origin if start is None else torch.cat([start[0], start[1][..., None]], dim=2) / scales
+    every = torch.arange(len(strengths))
+    loss, gradient = evaluate(origin, every)
+    goal = tolerance * gradient.flatten(1).norm(dim=1)
+    point = origin
+    if start is not None:
+        point = torch.cat([start[0], start[1][..., None]], dim=2) / scales
+        goal *= (evaluate(point, every)[0] / loss).clamp(max=1)
     best = minimise(evaluate, point, goal) * scales
     return best[..., :-1].contiguous(), best[..., -1].contiguous()
 

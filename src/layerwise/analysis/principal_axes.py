@@ -22,6 +22,12 @@ NEGLIGIBLE = 1e-7
 
 BLOCK_ROWS = 16_384
 
+COLUMNS = 1_024
+
+EXACT = 2e10
+"""Products up to which the covariance is summed in float64. In float32, directions that the rows do not have
+(of copies, say) come out with a variance of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class PrincipalAxes:
@@ -45,7 +51,7 @@ class PrincipalAxes:
     def fit(cls, rows: Float[Tensor, "rows size"], rank: int | None = None) -> PrincipalAxes:
         """Fit on training rows: every axis that they span, or the first `rank` of them.
 
-        The axes come from the smaller of covariance and Gram matrix.
+        The axes come from the smaller of covariance and Gram matrix, which is summed in float64.
         """
         mean = rows.mean(0, dtype=torch.float64).float()
         square = torch.zeros_like(mean, dtype=torch.float64)
@@ -55,23 +61,21 @@ class PrincipalAxes:
         scale = _scale(deviation)
         count, size = rows.shape
         if count < size:
-            standard = (rows - mean).mul_(scale)
-            variance, left = torch.linalg.eigh(standard @ standard.T / count)
-            kept = _kept(variance, rank)
-            axes = standard.T @ left[:, kept]
+            variance, axes = _from_gram(rows, mean, scale, rank)
         else:
-            covariance = torch.zeros(size, size)
+            kind = torch.float64 if count * size**2 <= EXACT else torch.float32
+            covariance = torch.zeros(size, size, dtype=kind)
             for block in _blocks(rows):
-                standard = (block - mean).mul_(scale)
+                standard = (block - mean).mul_(scale).to(kind)
                 covariance.addmm_(standard.T, standard, alpha=1 / count)
             variance, axes = torch.linalg.eigh(covariance)
             kept = _kept(variance, rank)
-            axes = axes[:, kept]
+            variance, axes = variance[kept].float(), axes[:, kept].float()
         return cls(
             mean,
             scale,
-            axes / axes.norm(dim=0).clamp(min=1e-30),
-            variance[kept],
+            axes,
+            variance,
             float((deviation * scale).square().sum()),
         )
 
@@ -92,9 +96,48 @@ class PrincipalAxes:
         return raw, bias - raw @ self.mean
 
 
+def turn_apart(
+    rows: Float[Tensor, "rows rank"], training: slice
+) -> tuple[Float[Tensor, " rank"], Float[Tensor, "rank rank"]]:
+    """Turn rows, in their own memory, so that those of the training part are uncorrelated.
+
+    Principal axes of a sample leave correlations in the whole, which ridge regression here must not have.
+
+    Args:
+        rows: centred on the training part.
+
+    Returns:
+        Variance along each new axis, and the axes.
+    """
+    known = rows[training]
+    variance, axes = torch.linalg.eigh(known.T @ known / len(known))
+    for block in _blocks(rows):
+        block.copy_(block @ axes)
+    return variance.clamp(min=0), axes
+
+
 def _scale(deviation: Tensor) -> Tensor:
     constant = deviation <= CONSTANT * deviation.median()
     return torch.where(constant, 0.0, 1.0 / deviation.masked_fill(constant, 1.0))
+
+
+def _from_gram(rows: Tensor, mean: Tensor, scale: Tensor, rank: int | None) -> tuple[Tensor, Tensor]:
+    """Variance and axes by way of the (rows, rows) products, some columns at a time.
+
+    An axis is a sum of rows over the root of its variance, so what float32 rounds off would turn the
+    axes of little variance towards those of much.
+    """
+    count, size = rows.shape
+    gram = torch.zeros(count, count, dtype=torch.float64)
+    columns = [slice(first, first + COLUMNS) for first in range(0, size, COLUMNS)]
+    for some in columns:
+        standard = (rows[:, some].double() - mean[some]) * scale[some]
+        gram.addmm_(standard, standard.T, alpha=1 / count)
+    variance, left = torch.linalg.eigh(gram)
+    kept = _kept(variance, rank)
+    left = left[:, kept] / (variance[kept].clamp(min=1e-30) * count).sqrt()
+    parts = [((rows[:, some].double() - mean[some]) * scale[some]).T @ left for some in columns]
+    return variance[kept].float(), torch.cat(parts).float()
 
 
 def _kept(variance: Tensor, rank: int | None) -> Tensor:

@@ -107,25 +107,33 @@ def fit_probe(rows: Float[Tensor, "rows rank"], variance: Float[Tensor, " rank"]
         reached.append(point(METRICS[task.kind][task.leading], labels, predictions))
     scored = np.nan_to_num(np.array(reached), nan=-np.inf)
     chosen = max(range(len(scored)), key=lambda number: (scored[number], task.strengths[number]))
-    weight, bias = weights[chosen], biases[chosen]
-    if task.kind == "classification":
-        known, alone = torch.from_numpy(task.labels[task.training]), task.strengths[chosen : chosen + 1]
-        begin = (weights[chosen : chosen + 1], biases[chosen : chosen + 1])
-        fine = fit_logistic(rows[task.training], known, task.classes, alone, variance, start=begin)
-        weight, bias = fine[0][0], fine[1][0]
+    weight, bias = finish(rows, weights[chosen], biases[chosen], task, variance, task.strengths[chosen])
     return Fit(
         task.strengths[chosen],
-        float(reached[chosen]),
+        point(METRICS[task.kind][task.leading], labels, predict(rows[task.developing], weight, bias, task)),
         predict(rows[task.testing], weight, bias, task),
         weight,
         bias,
     )
 
 
+def finish(
+    rows: Tensor, weight: Tensor, bias: Tensor, task: Task, variance: Tensor, l2: float
+) -> tuple[Float[Tensor, "classes rank"], Float[Tensor, " classes"]]:
+    """A probe that `fit_strengths` fitted, at its minimum: logistic ones go on, ridge is there already."""
+    if task.kind == "regression":
+        return weight, bias
+    known = torch.from_numpy(task.labels[task.training])
+    fine = fit_logistic(
+        rows[task.training], known, task.classes, (l2,), variance, start=(weight[None], bias[None])
+    )
+    return fine[0][0], fine[1][0]
+
+
 def fit_strengths(
     rows: Float[Tensor, "rows rank"], labels: Shaped[ndarray, " rows"], variance: Tensor, task: Task
 ) -> tuple[Float[Tensor, "strengths classes rank"], Float[Tensor, "strengths classes"]]:
-    """Weights and biases of every strength."""
+    """Weights and biases of every strength; logistic ones near their minimum only, see `finish`."""
     target = torch.from_numpy(labels)
     if task.kind == "regression":
         return fit_ridge(rows, target, task.strengths, variance)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from layerwise.analysis.codelength import code_length, uniform_length
 from layerwise.analysis.control import control_labels
-from layerwise.analysis.principal_axes import PrincipalAxes
-from layerwise.analysis.probe import Fit, Task, fit_probe, fit_strengths
+from layerwise.analysis.principal_axes import PrincipalAxes, turn_apart
+from layerwise.analysis.probe import Fit, Task, finish, fit_probe, fit_strengths
 from layerwise.analysis.split import DEVELOPMENT, TEST, TRAIN
 from layerwise.store.reader import Store
 from layerwise.study.arranged import Arranged
@@ -84,8 +84,13 @@ class Fold:
 
     def fit_components(self, components: Float[Tensor, "rows rank"], *, codelength: bool) -> FoldFit:
         """Probe a feature that is on principal axes already; it is centred in its own memory."""
-        components -= components[self.task.training].mean(0)
-        return self._fit(components, components[self.task.training].square().mean(0), codelength)
+        training = self.task.training
+        components -= components[training].mean(0)
+        if self.task.kind == "classification":
+            return self._fit(components, components[training].square().mean(0), codelength)
+        variance, axes = turn_apart(components, training)
+        found = self._fit(components, variance, codelength)
+        return replace(found, weight=found.weight @ axes.numpy().T)
 
     def _fit(self, turned: Tensor, variance: Tensor, codelength: bool) -> FoldFit:
         fit = fit_probe(turned, variance, self.task)
@@ -104,8 +109,9 @@ def fit_on_all(
     """The probe that all rows train, of one strength: (weight, bias) for vectors as they are stored."""
     whole = replace(task, train=len(rows.found), development=0, strengths=(l2,))
     axes = PrincipalAxes.fit(vectors)
-    weights, biases = fit_strengths(axes.apply(vectors), whole.labels, axes.variance, whole)
-    weight, bias = axes.unfold(weights[0], biases[0])
+    turned = axes.apply(vectors)
+    weights, biases = fit_strengths(turned, whole.labels, axes.variance, whole)
+    weight, bias = axes.unfold(*finish(turned, weights[0], biases[0], whole, axes.variance, l2))
     return weight.numpy(), bias.numpy()
 
 
