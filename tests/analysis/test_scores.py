@@ -9,7 +9,14 @@ from sklearn import metrics
 
 from layerwise.analysis import scores
 from layerwise.analysis.probe import point
-from layerwise.analysis.resampling import in_blocks, interval, number_groups, resamples, two_sided
+from layerwise.analysis.resampling import (
+    in_blocks,
+    interval,
+    number_groups,
+    of_the_chosen,
+    resamples,
+    two_sided,
+)
 
 RANDOM = np.random.default_rng(3)
 LABELS = RANDOM.integers(0, 5, 400)
@@ -87,3 +94,50 @@ def test_resamples_draw_as_many_groups_as_there_are() -> None:
 
 def test_groups_are_numbered_by_their_first_row() -> None:
     assert number_groups(np.array([9, 9, -4, 7, -4])).tolist() == [0, 0, 1, 2, 1]
+
+
+def test_the_best_of_many_is_seldom_taken_for_better_by_chance() -> None:
+    """Thirteen layers that are equally good; the best of them against the last."""
+    chosen, plain = [], []
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        common = random.random(200) < 0.5
+        right = np.where(random.random((13, 200)) < 0.5, common, random.random((13, 200)) < 0.7)
+        groups, counts = np.arange(200), resamples(200, seed, 400)
+        draws = np.stack(
+            [in_blocks(scores.accuracy(np.ones(200, int), one.astype(int), groups), counts) for one in right]
+        )
+        values = right.mean(1)
+        best = int(values[:-1].argmax())
+        differences = draws[:-1] - draws[-1]
+        chosen.append(of_the_chosen(differences, values[:-1] - values[-1], best)[2])
+        plain.append(two_sided(differences[best]))
+    assert np.mean(np.array(plain) < 0.05) > 0.1
+    assert np.mean(np.array(chosen) < 0.05) < 0.09
+
+
+def test_interval_and_p_of_the_chosen_agree() -> None:
+    random = np.random.default_rng(0)
+    for shift in (0.0, 2.0, 3.0, 6.0):
+        values = np.array([shift, 0.5, -0.5])
+        low, high, p = of_the_chosen(random.normal(size=(3, 999)) + values[:, None], values, 0)
+        assert (low > 0) == (p < 0.05) or p == pytest.approx(0.05, abs=0.01)
+        assert (low + high) / 2 == pytest.approx(shift)
+
+
+def test_what_has_no_score_in_some_resample_has_no_p() -> None:
+    draws = np.full((2, 9), 0.5)
+    draws[0, 3] = np.nan
+    assert np.isnan(two_sided(draws[0]))
+    assert np.isnan(of_the_chosen(draws, np.array([0.5, 0.5]), 0)).all()
+    assert not np.isnan(of_the_chosen(draws, np.array([0.5, 0.5]), 1)).any()
+
+
+def test_values_that_do_not_vary_in_a_resample_have_no_r_squared() -> None:
+    values = np.array([0.1, 0.1, 0.1, 7.3], np.float32)
+    draws = scores.r_squared(values, np.zeros(4, np.float32), np.arange(4))(
+        np.array([[1, 2, 3, 0], [1, 1, 1, 1]])
+    )
+    assert np.isnan(draws[0]) and draws[1] == pytest.approx(
+        1 - (values**2).sum() / ((values - values.mean()) ** 2).sum()
+    )

@@ -209,3 +209,29 @@ def pairs(path: Path, kept: dict, count: int = 120) -> tuple[Store, np.ndarray, 
         sequence_id=member,
     )
     return store, score, rows
+
+
+def test_a_choice_on_rows_that_are_tested_is_allowed_for(texts: Store) -> None:
+    """Development parts of five folds are test parts of others."""
+    five, one = (probe(texts, "number", folds=folds, control=False).report for folds in (5, 1))
+    assert any("flatters" in note for note in five.notes) and not any(
+        "flatters" in note for note in one.notes
+    )
+    against = five.best_against_last
+    assert against is not None and (against.low + against.high) / 2 == pytest.approx(against.value)
+    assert against.low > 0 and against.p < 0.05
+
+
+def test_a_handful_of_groups_has_scores_but_no_intervals(tmp_path: Path) -> None:
+    """Resamples of two groups hold the truth every other time."""
+    author = [f"author {one // 2 % 6}" for one in range(150)]
+    store = text_store(tmp_path / "t.lance", author=author)
+    report = probe(store, "label", group="author", control=False).report
+    for row in report.table:
+        for score in row.scores.values():
+            assert not np.isnan(score.value) and np.isnan([score.low, score.high]).all()
+    assert report.best == report.enough == 1
+    assert report.best_against_last is not None and np.isnan(report.best_against_last.p)
+    assert any("6 groups only: too few for intervals" in note for note in report.notes)
+    assert any("whether by chance cannot be said" in one for one in verdict(report))
+    assert not any("nan" in one for one in verdict(report))

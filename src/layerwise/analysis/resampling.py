@@ -14,6 +14,9 @@ from numpy import ndarray
 
 ROUNDS = 1_000
 
+FEWEST = 10
+"""Groups below which there is no interval: those of five hold the truth four times in five, of two every other."""
+
 Counts = UInt8[ndarray, "rounds groups"]
 Metric = Callable[[Float[ndarray, "rounds groups"]], Float[ndarray, " rounds"]]
 """How often each group was drawn, to the score of that resample."""
@@ -45,11 +48,42 @@ def interval(scores: Float[ndarray, " rounds"]) -> tuple[float, float]:
 def two_sided(differences: Float[ndarray, " rounds"]) -> float:
     """p-value of "no difference": twice the share of resamples on the other side of 0, at least 1 / (rounds + 1).
 
-    Differences of 0 count as on either side, so two features that answer alike have p = 1.
+    Differences of 0 count as on either side, so two features that answer alike have p = 1. NaN if some
+    resample has no difference.
     """
+    if np.isnan(differences).any():
+        return float("nan")
     rounds = len(differences)
     below, above = np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0)
     return float(min(1.0, 2 * (min(below, above) + 1) / (rounds + 1)))
+
+
+def of_the_chosen(
+    differences: Float[ndarray, "candidates rounds"], values: Float[ndarray, " candidates"], chosen: int
+) -> tuple[float, float, float]:
+    """Interval and p-value of a difference that was chosen, as the largest, on the rows it is measured on.
+
+    The best of many is ahead by chance alone. So its difference is held against the largest that any candidate
+    shows in a resample, each in units of its own deviation (max-t; Westfall & Young 1993, section 2.6; for
+    models White 2000, "A reality check for data snooping").
+
+    Args:
+        differences: of each candidate to one reference; those with NaN do not count.
+        values: the same of the whole.
+
+    Returns:
+        Low and high of the 95 % interval, simultaneous for all candidates, and p; NaN if the chosen one has none.
+    """
+    known = ~np.isnan(differences).any(axis=1)
+    if not known[chosen]:
+        return float("nan"), float("nan"), float("nan")
+    deviations = differences.std(axis=1, keepdims=True)
+    apart = np.abs(differences - values[:, None])[known] / np.maximum(deviations[known], 1e-12)
+    largest = apart.max(axis=0)
+    value, deviation = float(values[chosen]), float(deviations[chosen, 0])
+    half = float(np.quantile(largest, 0.95)) * deviation
+    reached = np.count_nonzero(largest * deviation >= abs(value))
+    return value - half, value + half, float((reached + 1) / (len(largest) + 1))
 
 
 def number_groups(keys: Int[ndarray, " rows"]) -> Int[ndarray, " rows"]:

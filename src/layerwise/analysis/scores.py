@@ -74,14 +74,15 @@ def r_squared(
     values: Float[ndarray, " rows"], predictions: Float[ndarray, " rows"], groups: Int[ndarray, " rows"]
 ) -> Metric:
     """1 − residual / total sum of squares, about the mean of the values."""
-    centred = values - values.mean()
+    centred = values - values.mean(dtype=np.float64)
     sums = [np.ones_like(centred), centred, centred**2, (predictions - values) ** 2]
     table = np.stack([np.bincount(groups, one) for one in sums], axis=1)
 
     def score(counts: ndarray) -> ndarray:
         count, total, square, residual = (counts.astype(np.float64) @ table).T
         spread = square - total**2 / np.maximum(count, 1)
-        scored: ndarray = 1 - np.divide(residual, spread, out=np.full_like(spread, np.nan), where=spread > 0)
+        varies = spread > 1e-12 * square  # else rounding is all there is
+        scored: ndarray = 1 - np.divide(residual, spread, out=np.full_like(spread, np.nan), where=varies)
         return scored
 
     return score

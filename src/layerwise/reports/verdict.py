@@ -48,6 +48,7 @@ def verdict(report: ProbeReport) -> tuple[str, ...]:
     metric = METRIC_NAMES[report.metrics[0]]
     best = report.row(report.best).scores[report.metrics[0]]
     chosen = "on the test pairs" if len(report.parts) == 1 else "on the development part"
+    chosen += "s" if report.folds > 1 else ""
     said = [f"{name_of(report.best).capitalize()} is best {chosen}: {metric} {spread(best)}."]
     if report.best_against_last is not None:
         said.append(_against(report.best_against_last, metric))
@@ -67,6 +68,11 @@ def _against(difference: Difference, metric: str) -> str:
     if difference.value < 0:
         way = "behind"
         size = replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
+    if size.low != size.low:
+        return (
+            f"It is {way} the last ({name_of(difference.second)}) by {shown(size.value)} points of {metric}; whether by "
+            "chance cannot be said."
+        )
     return (
         f"It is {way} the last ({name_of(difference.second)}) by {_size(size)} points of {metric}"
         f"{'' if sure else ', which may be chance'}."

@@ -10,6 +10,7 @@ import pyarrow as pa
 from jaxtyping import Int
 from numpy import ndarray
 
+from layerwise.analysis.resampling import FEWEST
 from layerwise.analysis.split import CUT, DEVELOPMENT, NAMES, PATTERN, TEST, TRAIN, draw_parts
 from layerwise.errors import LabelError, UsageError
 from layerwise.reports.probing import Part
@@ -79,7 +80,8 @@ def divide(
         )
     groups = len(np.unique(found.groups[_tested(divisions)]))
     if groups < FEW:
-        notes.append(f"The test part has {counted(groups, 'group')} only: its intervals are rough.")
+        what = "its intervals are rough" if groups >= FEWEST else "too few for intervals"
+        notes.append(f"The test part has {counted(groups, 'group')} only: {what}.")
     return divisions, tuple(notes)
 
 

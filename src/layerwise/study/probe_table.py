@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from numpy import ndarray
 
 from layerwise.analysis.probe import CONTROL_METRIC, METRICS, point
-from layerwise.analysis.resampling import in_blocks, interval, number_groups, resamples, two_sided
-from layerwise.reports.probing import Difference, Feature, FeatureScore, Score
+from layerwise.analysis.resampling import number_groups
+from layerwise.reports.probing import Difference, Feature, FeatureScore
 from layerwise.study.folds import Fold, FoldFit, test_rows
 from layerwise.study.labels import Labelled
+from layerwise.study.paired import PairedScores
 
 
 class ProbeTable:
@@ -32,21 +33,19 @@ class ProbeTable:
         self._kind, self._leading = folds[0].task.kind, folds[0].task.leading
         self.tested = test_rows(folds)
         self.labels = found.labels[self.tested]
-        self._groups = number_groups(found.groups[self.tested])
-        self._counts = resamples(int(self._groups.max()) + 1, seed)
-        self._draws: dict[Feature, Float[ndarray, " rounds"]] = {}
+        self._paired = PairedScores(
+            self.labels, number_groups(found.groups[self.tested]), self._leading, seed
+        )
         self.rows: dict[Feature, FeatureScore] = {}
         self.predictions: dict[Feature, Shaped[ndarray, " tested"]] = {}
 
     def add(self, feature: Feature, fits: Sequence[FoldFit]) -> None:
         """Score a feature that was fitted in every fold."""
         answers = self.predictions[feature] = np.concatenate([one.fit.predictions for one in fits])
-        found = {}
-        for name, make in METRICS[self._kind].items():
-            draws = in_blocks(make(self.labels, answers, self._groups), self._counts)
-            if name == self._leading:
-                self._draws[feature] = draws
-            found[name] = Score(point(make, self.labels, answers), *interval(draws))
+        found = {
+            name: self._paired.score(feature, name, make, answers)
+            for name, make in METRICS[self._kind].items()
+        }
         row = FeatureScore(
             feature, found, float(np.mean([one.fit.development for one in fits])), _usual(fits)
         )
@@ -75,15 +74,27 @@ class ProbeTable:
         """The feature with the highest score on the development part; the lower layer of equals."""
         return max(features, key=lambda feature: np.nan_to_num(self.rows[feature].development, nan=-np.inf))
 
-    def difference(self, first: Feature, second: Feature) -> Difference:
-        """Compare two features on the same resamples."""
-        draws = self._draws[first] - self._draws[second]
-        one, two = (self.rows[feature].scores[self._leading].value for feature in (first, second))
-        return Difference(first, second, self._leading, one - two, *interval(draws), two_sided(draws))
+    def compared(self, layers: Sequence[Feature], best: Feature) -> tuple[Difference, Difference, Feature]:
+        """The best layer against the last, and against the lowest that cannot be told from it, and this one.
 
-    def enough(self, layers: Iterable[Feature], best: Feature) -> Feature:
-        """The first of `layers` that is not significantly worse than `best`."""
-        return next(layer for layer in layers if layer == best or self.difference(best, layer).low <= 0)
+        Development parts of several folds are test parts of others, so the best was chosen on the rows
+        that are scored, and the comparisons allow for it.
+        """
+        among = layers if len(self._folds) > 1 else ()
+        enough = self._paired.enough(layers, best, among)
+        against_last, against_enough = (
+            self._paired.difference(best, other, among) for other in (layers[-1], enough)
+        )
+        return against_last, against_enough, enough
+
+    def chosen_anew(self, fits: Mapping[Feature, Sequence[FoldFit]], layers: Sequence[Feature]) -> float:
+        """The leading score if each fold is answered by the layer that is best on its own development part."""
+        answers = []
+        for number in range(len(self._folds)):
+            own = {layer: fits[layer][number].fit for layer in layers}
+            best = max(layers, key=lambda layer: np.nan_to_num(own[layer].development, nan=-np.inf))
+            answers.append(own[best].predictions)
+        return point(METRICS[self._kind][self._leading], self.labels, np.concatenate(answers))
 
     def majority(self) -> Mapping[str, float]:
         """Scores of answering the training part's most frequent class, or its mean, for every row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -11,13 +11,15 @@ from numpy import ndarray
 from torch import Tensor
 
 from layerwise.analysis.probe import METRICS, point
-from layerwise.analysis.resampling import Counts, in_blocks, interval, resamples, two_sided
+from layerwise.analysis.resampling import FEWEST as FEWEST_GROUPS
+from layerwise.analysis.resampling import number_groups
 from layerwise.analysis.split import TEST
 from layerwise.errors import LabelError
-from layerwise.reports.probing import Difference, Feature, FeatureScore, ProbeReport, Score
+from layerwise.reports.probing import Difference, Feature, FeatureScore, ProbeReport
 from layerwise.reports.wording import counted
 from layerwise.study.arranged import Arranged
 from layerwise.study.labels import Labelled
+from layerwise.study.paired import PairedScores
 from layerwise.study.parts import FEW, divide, sizes
 from layerwise.study.probe_run import Probed, ProbeRun
 
@@ -39,20 +41,16 @@ class SimilarityTable:
         test = pairs.parts == TEST
         self._test, self._others = test, ~test
         self._labels = pairs.found.labels
-        self._groups = np.unique(pairs.found.groups[test], return_inverse=True)[1]
-        self._counts: Counts = resamples(int(self._groups.max()) + 1, seed)
-        self._draws: dict[Feature, Float[ndarray, " rounds"]] = {}
+        groups = number_groups(pairs.found.groups[test])
+        self._paired = PairedScores(self._labels[test], groups, _LEADING, seed)
         self.rows: dict[Feature, FeatureScore] = {}
 
     def add(self, feature: Feature, cosines: Float[ndarray, " rows"]) -> None:
         """Score the cosines of a feature."""
-        found = {}
-        for name, make in _METRICS.items():
-            draws = in_blocks(make(self._labels[self._test], cosines[self._test], self._groups), self._counts)
-            if name == _LEADING:
-                self._draws[feature] = draws
-            value = point(make, self._labels[self._test], cosines[self._test])
-            found[name] = Score(value, *interval(draws))
+        found = {
+            name: self._paired.score(feature, name, make, cosines[self._test])
+            for name, make in _METRICS.items()
+        }
         chosen_by = found[_LEADING].value
         if self._others.any():
             chosen_by = point(_METRICS[_LEADING], self._labels[self._others], cosines[self._others])
@@ -62,12 +60,17 @@ class SimilarityTable:
         """The highest score on the rows that are not tested; on all where all are."""
         return max(features, key=lambda feature: np.nan_to_num(self.rows[feature].development, nan=-np.inf))
 
-    def difference(self, first: Feature, second: Feature, tries: int) -> Difference:
-        """Compare two features; if `first` was chosen on the same rows among `tries`, p is corrected (Bonferroni)."""
-        draws = self._draws[first] - self._draws[second]
-        value = self.rows[first].scores[_LEADING].value - self.rows[second].scores[_LEADING].value
-        p = min(1.0, two_sided(draws) * (1 if self._others.any() else tries))
-        return Difference(first, second, _LEADING, value, *interval(draws), p)
+    def compared(self, layers: Sequence[Feature], best: Feature) -> tuple[Difference, Difference, Feature]:
+        """The best layer against the last, and against the lowest that cannot be told from it, and this one.
+
+        Where all pairs are test pairs, the best was chosen on them, and the comparisons allow for it.
+        """
+        among = () if self._others.any() else layers
+        enough = self._paired.enough(layers, best, among)
+        against_last, against_enough = (
+            self._paired.difference(best, other, among) for other in (layers[-1], enough)
+        )
+        return against_last, against_enough, enough
 
 
 class Cosines:
@@ -117,7 +120,8 @@ def probe_similarity(run: ProbeRun, found: Labelled, split: str | None) -> Probe
             f"means nothing; expected at least {FEWEST}."
         )
     if split is None and tested < FEW:
-        notes += (f"There are {tested} pairs only: the intervals are rough.",)
+        what = "the intervals are rough" if tested >= FEWEST_GROUPS else "too few for intervals"
+        notes += (f"There are {tested} pairs only: {what}.",)
     pairs, _ = Arranged.of(run.store, found, parts, run.seed)
     table, cosines = SimilarityTable(pairs, run.seed), Cosines()
     vectors: Tensor | None = None
@@ -130,8 +134,7 @@ def probe_similarity(run: ProbeRun, found: Labelled, split: str | None) -> Probe
         table.add("concat", cosines.concat())
         notes += ("There is no scalar mix, as cosines are compared without training.",)
     best = table.best(run.layers)
-    differences = {layer: table.difference(best, layer, len(run.layers) - 1) for layer in run.layers}
-    enough = next(layer for layer in run.layers if layer == best or differences[layer].low <= 0)
+    against_last, against_enough, enough = table.compared(run.layers, best)
     report = ProbeReport(
         **run.head(found, "similarity"),
         folds=1,
@@ -140,8 +143,8 @@ def probe_similarity(run: ProbeRun, found: Labelled, split: str | None) -> Probe
         majority={},
         best=best,
         enough=enough,
-        best_against_last=differences[run.last] if best != run.last else None,
-        best_against_enough=differences[enough] if best != enough else None,
+        best_against_last=against_last if best != run.last else None,
+        best_against_enough=against_enough if best != enough else None,
         scalar_mix=None,
         confusion=(),
         examples=(),

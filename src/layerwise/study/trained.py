@@ -10,6 +10,7 @@ from torch import Tensor
 from layerwise.analysis.scores import confusion
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.reports.probing import Feature, ProbeReport, ScalarMix
+from layerwise.reports.verdict import METRIC_NAMES, shown
 from layerwise.study.examples import telling_examples
 from layerwise.study.folds import Fold, FoldFit, fit_on_all
 from layerwise.study.labels import Labelled
@@ -44,7 +45,14 @@ def probe_trained(
     for feature, own in fits.items():
         table.add(feature, own)
     best, several = table.best(run.layers), len(run.layers) > 1
-    enough = table.enough(run.layers, best)
+    against_last, against_enough, enough = table.compared(run.layers, best)
+    if several and len(made) > 1:
+        anew = shown(table.chosen_anew(fits, run.layers))
+        notes += (
+            f"The best layer was chosen on rows that other folds test, so its own score flatters it a little: where each "
+            f"fold chooses a layer on its development part alone, {METRIC_NAMES[made[0].task.leading]} is {anew}. "
+            "Differences from the best layer allow for the choice.",
+        )
     report = ProbeReport(
         **run.head(found, made[0].task.kind),
         folds=len(made),
@@ -53,8 +61,8 @@ def probe_trained(
         majority=table.majority(),
         best=best,
         enough=enough,
-        best_against_last=table.difference(best, run.last) if several and best != run.last else None,
-        best_against_enough=table.difference(best, enough) if several and best != enough else None,
+        best_against_last=against_last if best != run.last else None,
+        best_against_enough=against_enough if best != enough else None,
         scalar_mix=mean_mix(mixes) if mixes else None,
         confusion=_confusion(table, best, len(found.classes)),
         examples=telling_examples(
