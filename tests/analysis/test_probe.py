@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
-from layerwise.analysis.codelength import code_length, uniform_length
+from layerwise.analysis.codelength import FEWEST, FRACTIONS, SMOOTHING, code_length, uniform_length
 from layerwise.analysis.learned_mix import learn_shares
 from layerwise.analysis.principal_axes import PrincipalAxes
 from layerwise.analysis.probe import Task, fit_probe
@@ -83,3 +85,32 @@ def test_the_learned_mix_finds_the_layer_that_predicts(kind: str) -> None:
 def test_the_learned_mix_of_equal_layers_is_even() -> None:
     shares = learn_shares(torch.stack([LATENT] * 3), torch.from_numpy(LABELS), 3, 0.01, lambda rows: rows)
     assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.02)
+
+
+def test_the_code_is_as_long_as_scikit_learns() -> None:
+    """The same blocks; the strength of each by the development part."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(760, 200)).astype(np.float32)
+    logits = rows[:, :3] @ random.normal(size=(3, 4)) * 1.5
+    labels = (logits + random.gumbel(size=logits.shape)).argmax(1)
+    labels[:4] = range(4)  # scikit-learn leaves out a class that it does not see
+    task = Task("classification", labels, 4, 600, 160, (1e-4, 1e-3, 1e-2, 0.1))
+    axes, turned = fitted(torch.from_numpy(rows), task)
+    standard = (rows - rows[:600].mean(0)) / rows[:600].std(0)
+
+    def cost(model: LogisticRegression, part: slice) -> np.ndarray:
+        share = model.predict_proba(standard[part])[np.arange(part.stop - part.start), labels[part]]
+        return -np.log2((1 - SMOOTHING) * share + SMOOTHING / 4)
+
+    ends = [end for share in FRACTIONS if (end := int(share * 600)) >= FEWEST]
+    expected = ends[0] * 2.0
+    for first, after in pairwise(ends):
+        models = [
+            LogisticRegression(C=1 / (l2 * first), max_iter=5_000, tol=1e-8).fit(
+                standard[:first], labels[:first]
+            )
+            for l2 in task.strengths
+        ]
+        best = min(models, key=lambda model: cost(model, slice(600, 760)).mean())
+        expected += cost(best, slice(first, after)).sum()
+    assert code_length(turned, axes.variance, task) == pytest.approx(expected, rel=0.003)

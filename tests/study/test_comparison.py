@@ -15,6 +15,7 @@ from layerwise.study.comparison import compare
 from layerwise.study.signals import unsupervised
 from tests.command_line import run
 from tests.store.making import RUN, SIZE, chunks, make
+from tests.study.labelled import store_of
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +112,20 @@ def test_the_command_refuses_in_a_sentence(store: Store, tmp_path: Path) -> None
     }.items():
         done = run(f"compare {words}")
         assert done.status == 2 and said in done.err and done.err.count("\n") == 1
+
+
+def test_few_rows_are_told(tmp_path: Path) -> None:
+    few = make(tmp_path / "few.lance", chunks(6))
+    assert few.num_rows < 50 and any("rows only" in note for note in compare(few).notes)
+    assert not any("rows only" in note for note in compare(make(tmp_path / "more.lance", chunks(40))).notes)
+
+
+def test_a_rank_that_the_rows_limit_is_told(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    told = []
+    for count in (30, 60):
+        vectors = {"layer_00": random.normal(size=(count, 24))}
+        texts = [[f"t{one}"] for one in range(count)]
+        store = store_of(tmp_path / f"{count}.lance", texts, vectors, {"n": list(range(count))}, unit="text")
+        told.append(any("come out too low from" in note for note in unsupervised(store).notes))
+    assert told == [True, False]

@@ -235,3 +235,30 @@ def test_a_handful_of_groups_has_scores_but_no_intervals(tmp_path: Path) -> None
     assert any("6 groups only: too few for intervals" in note for note in report.notes)
     assert any("whether by chance cannot be said" in one for one in verdict(report))
     assert not any("nan" in one for one in verdict(report))
+
+
+def test_a_constant_answer_has_no_rank_correlation_in_folds_either(texts: Store) -> None:
+    report = probe(texts, "number", layers="1").report
+    assert report.folds == 5 and np.isnan(report.majority["spearman"]) and report.majority["r2"] < 0.01
+
+
+def test_an_interval_without_width_is_explained(tmp_path: Path) -> None:
+    label = np.arange(60) % 2
+    vectors = np.random.default_rng(0).normal(size=(60, SIZE))
+    vectors += 5.0 * label[:, None]
+    kept = {"label": label.tolist()}
+    store = store_of(
+        tmp_path / "t", [[f"t{one}"] for one in range(60)], {"layer_00": vectors}, kept, unit="text"
+    )
+    report = probe(store, "label").report
+    assert report.row(0).scores["accuracy"].low == 1
+    assert any("wrong in up to 5.0% of such groups" in note for note in report.notes)
+
+
+def test_many_whole_numbers_may_be_names_and_are_told(texts: Store, tmp_path: Path) -> None:
+    intents = [one % 25 for one in range(150)]
+    store = text_store(tmp_path / "t.lance", intent=intents)
+    notes = probe(store, "intent", layers="0").report.notes
+    assert any("25 different whole ones" in note and "--task classification" in note for note in notes)
+    for asked in (probe(store, "intent", layers="0", task="regression"), probe(texts, "number", layers="0")):
+        assert not any("--task classification" in note for note in asked.report.notes)

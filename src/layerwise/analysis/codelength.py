@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from layerwise.analysis.logistic import TOLERANCE
 from layerwise.analysis.probe import Task, fit_strengths
 
 FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
@@ -38,7 +39,8 @@ def code_length(rows: Float[Tensor, "rows rank"], variance: Float[Tensor, " rank
     bits = ends[0] * math.log2(task.classes)
     developing, known = rows[task.developing], labels[task.developing]
     for first, after in pairwise(ends):
-        weights, biases = fit_strengths(rows[:first], task.labels[:first], variance, task)
+        # Bits are of probabilities, which are wrong by far more than the answers of a coarse fit.
+        weights, biases = fit_strengths(rows[:first], task.labels[:first], variance, task, TOLERANCE)
         cost = [
             float(_bits(developing, known, weight, bias).mean())
             for weight, bias in zip(weights, biases, strict=True)

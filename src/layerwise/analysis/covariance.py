@@ -64,9 +64,10 @@ def recall(
 ) -> float | None:
     """Share of each row's `count` nearest by cosine that are still among its nearest when reduced.
 
-    A row is no neighbour of itself. None where there are no more than `count` others.
+    A row is no neighbour of itself. None where there are fewer than five times as many rows, as chance alone
+    then keeps more than a fifth.
     """
-    if len(full) < count + 2:
+    if len(full) < 5 * count:
         return None
     kept = 0
     for first, second in zip(_nearest(full, count), _nearest(reduced, count), strict=True):

@@ -131,13 +131,17 @@ def finish(
 
 
 def fit_strengths(
-    rows: Float[Tensor, "rows rank"], labels: Shaped[ndarray, " rows"], variance: Tensor, task: Task
+    rows: Float[Tensor, "rows rank"],
+    labels: Shaped[ndarray, " rows"],
+    variance: Tensor,
+    task: Task,
+    tolerance: float = COARSE,
 ) -> tuple[Float[Tensor, "strengths classes rank"], Float[Tensor, "strengths classes"]]:
     """Weights and biases of every strength; logistic ones near their minimum only, see `finish`."""
     target = torch.from_numpy(labels)
     if task.kind == "regression":
         return fit_ridge(rows, target, task.strengths, variance)
-    return fit_logistic(rows, target, task.classes, task.strengths, variance, COARSE)
+    return fit_logistic(rows, target, task.classes, task.strengths, variance, tolerance)
 
 
 def predict(rows: Tensor, weight: Tensor, bias: Tensor, task: Task) -> Shaped[ndarray, " rows"]:

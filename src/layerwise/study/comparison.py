@@ -19,6 +19,8 @@ from layerwise.study.samples import Rows, read_layer, read_rows, sample_rows
 ROWS = 10_000
 NEIGHBOUR_ROWS = 2_000
 NEIGHBOURS = 10
+FEW = 50
+"""Rows under which CKA is told to be rough: of unrelated layers it then differs from 0 by a tenth and more."""
 MOST_WORDS = 500
 OCCURRENCES = (5, 20)
 """A word is looked at if it occurs this often at least (as Ethayarajh 2019); this many at most are read."""
@@ -157,6 +159,8 @@ def _matrix(values: npt.NDArray[np.float64]) -> Matrix:
 def _notes(store: Store, rows: int, sides: Sequence[Compared], words: int) -> Iterator[str]:
     if rows < store.num_rows:
         yield f"CKA from {rows:,} of {store.num_rows:,} rows"
+    if rows < FEW:
+        yield f"CKA from {rows} rows only: its chance part is large, whatever its digits"
     for side in sides:
         for layer in side.constant:
             yield f"layer {layer} of {side.store} is the same vector in every row: nothing can be compared with it"

@@ -202,7 +202,13 @@ def _encode(found: Labelled, label: str, task: str, min_count: int | None) -> La
     if not len(found):
         raise LabelError(f"no row has both a vector and a label in {label!r}: there is nothing to probe.")
     if is_quantity(found.labels) if task == "auto" else task == "regression":
-        return replace(found, labels=as_numbers(found.labels, label))
+        numbers = as_numbers(found.labels, label)
+        note = (
+            f"The labels are taken as numbers, as {len(np.unique(numbers))} different whole ones occur: if they are names "
+            "of classes, pass --task classification."
+        )
+        unsure = task == "auto" and (numbers % 1 == 0).all()
+        return replace(found, labels=numbers, notes=(*found.notes, note) if unsure else found.notes)
     codes, classes = as_classes(found.labels, label)
     counts = np.bincount(codes)
     rare = counts < (min_count or 2)

@@ -13,6 +13,7 @@ from numpy import ndarray
 from layerwise.analysis.probe import CONTROL_METRIC, METRICS, point
 from layerwise.analysis.resampling import number_groups
 from layerwise.reports.probing import Difference, Feature, FeatureScore
+from layerwise.reports.verdict import name_of
 from layerwise.study.folds import Fold, FoldFit, test_rows
 from layerwise.study.labels import Labelled
 from layerwise.study.paired import PairedScores
@@ -33,9 +34,9 @@ class ProbeTable:
         self._kind, self._leading = folds[0].task.kind, folds[0].task.leading
         self.tested = test_rows(folds)
         self.labels = found.labels[self.tested]
-        self._paired = PairedScores(
-            self.labels, number_groups(found.groups[self.tested]), self._leading, seed
-        )
+        groups = number_groups(found.groups[self.tested])
+        self._number = int(groups.max()) + 1
+        self._paired = PairedScores(self.labels, groups, self._leading, seed)
         self.rows: dict[Feature, FeatureScore] = {}
         self.predictions: dict[Feature, Shaped[ndarray, " tested"]] = {}
 
@@ -87,6 +88,15 @@ class ProbeTable:
         )
         return against_last, against_enough, enough
 
+    def faultless(self, feature: Feature) -> str:
+        """What an interval without width means, if the feature answers every row right; else nothing."""
+        if self._kind != "classification" or (self.predictions[feature] != self.labels).any():
+            return ""
+        return (
+            f"{name_of(feature).capitalize()} answers every test row right, so its interval has no width. It may still "
+            f"be wrong in up to {min(1.0, 3 / self._number):.1%} of such groups (95 %, rule of three)."
+        )
+
     def chosen_anew(self, fits: Mapping[Feature, Sequence[FoldFit]], layers: Sequence[Feature]) -> float:
         """The leading score if each fold is answered by the layer that is best on its own development part."""
         answers = []
@@ -97,14 +107,20 @@ class ProbeTable:
         return point(METRICS[self._kind][self._leading], self.labels, np.concatenate(answers))
 
     def majority(self) -> Mapping[str, float]:
-        """Scores of answering the training part's most frequent class, or its mean, for every row."""
+        """Scores of answering the training part's most frequent class, or its mean, for every row.
+
+        A constant orders nothing: it has no rank correlation, nor have the constants of several folds.
+        """
         answers = []
         for fold in self._folds:
             known = fold.task.labels[fold.task.training]
             one = np.bincount(known).argmax() if self._kind == "classification" else known.mean()
             answers.append(np.full(len(fold.tested), one, known.dtype))
         constant = np.concatenate(answers)
-        return {name: point(make, self.labels, constant) for name, make in METRICS[self._kind].items()}
+        return {
+            name: float("nan") if name == "spearman" else point(make, self.labels, constant)
+            for name, make in METRICS[self._kind].items()
+        }
 
 
 def _usual(fits: Sequence[FoldFit]) -> float:

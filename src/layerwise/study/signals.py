@@ -46,6 +46,12 @@ def unsupervised(
     notes = [f"layer {layer.layer} is the same vector in every row" for layer in signals if layer.constant]
     if len(chosen) < store.num_rows:
         notes.append(f"a sample of {len(chosen):,} of {store.num_rows:,} rows, drawn with seed {seed}")
+    size = max(store.layer(name).shape[1] for name in columns)
+    if len(chosen) < 2 * size:
+        notes.append(
+            f"effective rank and RankMe come out too low from {len(chosen):,} rows of {size:,} dimensions, and cannot be "
+            "higher than the rows: compare layers, not stores"
+        )
     return SignalsReport(
         store=str(store.path),
         model=str(store.metadata.get("model")),

@@ -53,6 +53,8 @@ def probe_trained(
             f"fold chooses a layer on its development part alone, {METRIC_NAMES[made[0].task.leading]} is {anew}. "
             "Differences from the best layer allow for the choice.",
         )
+    if faultless := table.faultless(best):
+        notes += (faultless,)
     report = ProbeReport(
         **run.head(found, made[0].task.kind),
         folds=len(made),
