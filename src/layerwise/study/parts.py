@@ -73,12 +73,12 @@ def divide(
     for parts in divisions:
         _check(found, parts, split)
     notes += _unseen(found, divisions)
-    if len(divisions) > 1:
+    groups = len(np.unique(found.groups[_tested(divisions)]))
+    if len(divisions) > 1 and groups >= FEWEST:
         notes.append(
             "Each row was tested once, by a probe trained on other groups; as these probes share training rows, the "
             "intervals are somewhat too narrow (Bengio & Grandvalet 2004)."
         )
-    groups = len(np.unique(found.groups[_tested(divisions)]))
     if groups < FEW:
         what = "its intervals are rough" if groups >= FEWEST else "too few for intervals"
         notes.append(f"The test part has {counted(groups, 'group')} only: {what}.")

@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from layerwise.analysis.probe import CONTROL_METRIC, METRICS, point
-from layerwise.analysis.resampling import number_groups
+from layerwise.analysis.resampling import FEWEST, number_groups
 from layerwise.reports.probing import Difference, Feature, FeatureScore
 from layerwise.reports.verdict import name_of
 from layerwise.study.folds import Fold, FoldFit, test_rows
@@ -90,7 +90,9 @@ class ProbeTable:
 
     def faultless(self, feature: Feature) -> str:
         """What an interval without width means, if the feature answers every row right; else nothing."""
-        if self._kind != "classification" or (self.predictions[feature] != self.labels).any():
+        if self._number < FEWEST or self._kind != "classification":
+            return ""
+        if (self.predictions[feature] != self.labels).any():
             return ""
         return (
             f"{name_of(feature).capitalize()} answers every test row right, so its interval has no width. It may still "
