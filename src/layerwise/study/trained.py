@@ -49,7 +49,7 @@ def probe_trained(
     if several and len(made) > 1:
         anew = shown(table.chosen_anew(fits, run.layers))
         notes += (
-            f"The best layer was chosen on rows that other folds test, so its own score flatters it a little: where each "
+            f"The best layer was chosen on rows that other folds test, so its own score may flatter it: where each "
             f"fold chooses a layer on its development part alone, {METRIC_NAMES[made[0].task.leading]} is {anew}. "
             "Differences from the best layer allow for the choice.",
         )
