@@ -214,9 +214,7 @@ def pairs(path: Path, kept: dict, count: int = 120) -> tuple[Store, np.ndarray, 
 def test_a_choice_on_rows_that_are_tested_is_allowed_for(texts: Store) -> None:
     """Development parts of five folds are test parts of others."""
     five, one = (probe(texts, "number", folds=folds, control=False).report for folds in (5, 1))
-    assert any("flatter" in note for note in five.notes) and not any(
-        "flatter" in note for note in one.notes
-    )
+    assert any("flatter" in note for note in five.notes) and not any("flatter" in note for note in one.notes)
     against = five.best_against_last
     assert against is not None and (against.low + against.high) / 2 == pytest.approx(against.value)
     assert against.low > 0 and against.p < 0.05
