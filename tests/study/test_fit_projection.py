@@ -89,9 +89,32 @@ def test_shipped_it_is_the_dense_module(place: Path, normalize: bool, tmp_path: 
     np.testing.assert_allclose(mine, expected, atol=1e-5)
 
 
+def test_ship_fits_it_on_a_store(place: Path, tmp_path: Path) -> None:
+    shipped = run(
+        f"ship {place / 'base'} -l -1 --projection pca:8 --fit-on {place / 's.lance'} -o {tmp_path / 'm'}"
+    )
+    assert shipped.status == 2 and "layer -1 was not extracted" in shipped.err
+    shipped = run(
+        f"ship {place / 'base'} -l 2 --projection pca:8 --fit-on {place / 's.lance'} -o {tmp_path / 'm'}"
+    )
+    assert shipped.status == 0, shipped.err
+    assert "pca, layer 2, 32 to 8 dimensions, fitted on 500 rows" in " ".join(shipped.err.split())
+    same, ours = (
+        Projection.load(one) for one in (place / "p.safetensors", tmp_path / "m/projection.safetensors")
+    )
+    np.testing.assert_array_equal(same.matrix, ours.matrix)
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
+        ("ship {p}/base -l 2 -o {t}/o --projection pca:8", "name a store with --fit-on"),
+        ("ship {p}/base -l 2 -o {t}/o --fit-on {p}/s.lance", "without --projection"),
+        (
+            "ship {p}/base -l 2 -o {t}/o --projection {p}/p.safetensors --fit-on {p}/s.lance",
+            "expected its kind and size",
+        ),
+        ("ship {p}/base -l 2 -o {t}/o --projection ica:8 --fit-on {p}/s.lance", "choose one of pca, whiten"),
         ("fit-projection {p}/s.lance --layer 0 -o {t}/q", "layer 0 was not extracted"),
         ("fit-projection {p}/s.lance --layer 2 --dim 32 -o {t}/q", "vary in 31 directions of 32"),
         ("fit-projection {p}/s.lance --layer 2 --dim 33 -o {t}/q", "expected 1 to 32"),

@@ -36,10 +36,11 @@ def command(
     with whole_file(output, overwrite) as stream:
         stream.write(projection.to_bytes())
     fit = replace(fit, path=output)
-    typer.echo(json.dumps(fit.to_dict(), ensure_ascii=False) if as_json else _line(fit))
+    typer.echo(json.dumps(fit.to_dict(), ensure_ascii=False) if as_json else f"{output}: {fit_line(fit)}")
 
 
-def _line(fit: ProjectionFit) -> str:
+def fit_line(fit: ProjectionFit) -> str:
+    """What was fitted, and what it keeps, in one line."""
     from layerwise.reports.wording import counted
 
     missing = f" ({fit.not_embedded:,} not embedded)" if fit.not_embedded else ""
@@ -50,6 +51,6 @@ def _line(fit: ProjectionFit) -> str:
         else "too few rows to measure recall"
     )
     return (
-        f"{fit.path}: {fit.kind}, layer {fit.layer}, {fit.size} to {fit.dim} dimensions, fitted on "
+        f"{fit.kind}, layer {fit.layer}, {fit.size} to {fit.dim} dimensions, fitted on "
         f"{counted(fit.rows, 'row')}{missing}; explains {fit.explained_variance:.1%} of the variance; {kept}"
     )

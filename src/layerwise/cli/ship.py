@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
+from layerwise.errors import UsageError
 
 if TYPE_CHECKING:
+    from layerwise.ops.projection import Projection
     from layerwise.reports.shipping import Shipment
 
 
@@ -26,7 +28,14 @@ def command(
         ),
     ] = None,
     projection: Annotated[
-        str | None, typer.Option(help="A file of `layerwise fit-projection`: vectors get its size.")
+        str | None,
+        typer.Option(
+            help="A file of `layerwise fit-projection`: vectors get its size. Or, with --fit-on, its kind and size: "
+            "pca:256, whiten:128."
+        ),
+    ] = None,
+    fit_on: Annotated[
+        str | None, typer.Option("--fit-on", metavar="STORE", help="The store to fit such a projection on.")
     ] = None,
     probe: Annotated[
         str | None,
@@ -52,12 +61,14 @@ def command(
     """Ship one layer as a model of its own, for sentence-transformers and others."""
     from layerwise.shipping.ship import ship
 
+    if fit_on is not None and projection is None:
+        raise UsageError("--fit-on was given without --projection: name its kind and size, such as pca:256.")
     shipment = ship(
         model,
         output,
         layer=layer,
         pooling=pooling,
-        projection=projection,
+        projection=projection if projection is None else _projection(projection, fit_on, layer),
         probe=probe,
         normalize=normalize,
         license=license,
@@ -69,6 +80,30 @@ def command(
     for note in shipment.notes:
         typer.echo(f"layerwise: note: {note}", err=True)
     typer.echo(json.dumps(shipment.to_dict(), ensure_ascii=False) if as_json else shipment_line(shipment))
+
+
+def _projection(given: str, store: str | None, layer: str) -> str | Projection:
+    """The file named, or, of `pca:256`, a projection fitted on a store now."""
+    kind, dim = given.partition(":")[::2]
+    if not dim.isdecimal():
+        if store is not None:
+            raise UsageError(
+                f"--fit-on fits a projection, and --projection is {given!r}: expected its kind and size, such as "
+                "pca:256, or leave --fit-on out if that is a file."
+            )
+        return given
+    if store is None:
+        raise UsageError(
+            f"--projection {given} has to be fitted on vectors: name a store with --fit-on, or a file of "
+            "`layerwise fit-projection`."
+        )
+    from layerwise.cli.fit_projection import fit_line
+    from layerwise.store.reader import open_store
+    from layerwise.study.fit_projection import fit_projection
+
+    projection, fit = fit_projection(open_store(store), layer, kind, int(dim))
+    typer.echo(f"layerwise: note: {fit_line(fit)}", err=True)
+    return projection
 
 
 def shipment_line(shipment: Shipment) -> str:
