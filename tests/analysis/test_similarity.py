@@ -9,6 +9,7 @@ from layerwise.analysis.similarity import (
     mean_cosine,
     nearest,
     neighbour_overlap,
+    recall,
     self_similarity,
 )
 
@@ -45,3 +46,12 @@ def test_self_similarity_is_the_mean_over_words_of_pairwise_cosines() -> None:
     assert self_similarity(x, words) == pytest.approx(wanted)
     assert np.isnan(self_similarity(x[:3], np.arange(3)))
     assert mean_cosine(x[:2]) == pytest.approx(unit[0] @ unit[1])
+
+
+def test_recall() -> None:
+    found = np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32)
+    assert recall(found, found) == 1
+    assert recall(found, -3 * found) == 1
+    noise = recall(found, np.random.default_rng(2).normal(size=(60, 8)).astype(np.float32))
+    assert noise is not None and 0.05 < noise < 0.35  # 10 of 59 by chance
+    assert recall(found[:49], found[:49]) is None  # of 12 rows chance alone would keep 91 %

@@ -9,7 +9,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from layerwise import UsageError
-from layerwise.analysis.covariance import moments, recall
+from layerwise.analysis.spectrum import Moments
 from layerwise.ops.projection import Projection, principal_components
 
 
@@ -21,8 +21,10 @@ def vectors(rows: int = 400, size: int = 24) -> np.ndarray:
 
 
 def fit(found: np.ndarray, dim: int, kind: str = "pca") -> Projection:
-    of = moments(np.array_split(found, 7))
-    return principal_components(of.covariance, of.mean, dim, kind, {"kind": kind})
+    of = Moments(found.shape[1])
+    for part in np.array_split(found, 7):
+        of.add(part)
+    return principal_components(of.covariance(), of.mean, dim, kind, {"kind": kind})
 
 
 @pytest.mark.parametrize("kind", ["pca", "whiten"])
@@ -38,17 +40,6 @@ def test_as_scikit_learn(kind: str) -> None:
     np.testing.assert_allclose(mine.explained, theirs.explained_variance_ratio_, rtol=1e-5)
     if kind == "whiten":
         np.testing.assert_allclose(np.cov(mine(found).T, bias=True), np.eye(dim), atol=1e-4)
-
-
-def test_moments_are_numpys_and_leave_nan_out() -> None:
-    found = vectors()
-    holes = np.insert(found, [0, 100, 400], np.nan, axis=0)
-    of = moments([holes[:1], holes[1:90], holes[90:]])
-    assert (of.rows, of.left_out) == (400, 3)
-    np.testing.assert_allclose(of.mean, found.astype(np.float64).mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(of.covariance, np.cov(found.astype(np.float64).T, bias=True), atol=1e-8)
-    with pytest.raises(UsageError, match="no vector"):
-        moments([holes[:1]])
 
 
 def test_more_dimensions_than_there_are() -> None:
@@ -83,12 +74,3 @@ def test_nan_stays_nan() -> None:
     found = vectors()
     found[3] = np.nan
     assert np.isnan(fit(vectors(), 2)(found)).any(axis=1).nonzero()[0].tolist() == [3]
-
-
-def test_recall() -> None:
-    found = np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32)
-    assert recall(found, found) == 1
-    assert recall(found, -3 * found) == 1
-    noise = recall(found, np.random.default_rng(2).normal(size=(60, 8)).astype(np.float32))
-    assert noise is not None and 0.05 < noise < 0.35  # 10 of 59 by chance
-    assert recall(found[:49], found[:49]) is None  # of 12 rows chance alone would keep 91 %

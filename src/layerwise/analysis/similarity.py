@@ -1,4 +1,4 @@
-"""How alike layers are by their cosines: neighbours in common, self-similarity of words."""
+"""How alike vectors are by their cosines: neighbours in common, self-similarity of words."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ def neighbour_overlap(first: Int[ndarray, "rows k"], second: Int[ndarray, "rows 
     """
     both = np.sort(np.concatenate([first, second], axis=1), axis=1)
     return float((both[:, 1:] == both[:, :-1]).sum() / first.size)
+
+
+def recall(
+    full: Float[ndarray, "rows size"], reduced: Float[ndarray, "rows dim"], count: int = 10
+) -> float | None:
+    """Share of each row's `count` nearest by cosine that are still among its nearest when reduced.
+
+    A row is no neighbour of itself. None where there are fewer than five times as many rows, as chance alone
+    then keeps more than a fifth.
+    """
+    if len(full) < 5 * count:
+        return None
+    return neighbour_overlap(nearest(full, count), nearest(reduced, count))
 
 
 def self_similarity(rows: Float[ndarray, "rows size"], words: Int[ndarray, " rows"]) -> float:

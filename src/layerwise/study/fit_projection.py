@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from layerwise.analysis.covariance import Moments, moments, recall
+from layerwise.analysis.similarity import recall
+from layerwise.analysis.spectrum import Moments
 from layerwise.errors import UsageError, choose
 from layerwise.ops.projection import KINDS, Projection, principal_components
 from layerwise.reports.shipping import ProjectionFit
@@ -24,8 +23,6 @@ HELD_OUT_SHARE = 5
 """One row in five, at most `SAMPLE_ROWS`, is kept out of the fit to measure recall on."""
 
 FEWEST_HELD_OUT = 50
-
-Vectors = npt.NDArray[np.floating[Any]]
 
 
 def fit_projection(
@@ -62,8 +59,10 @@ def fit_projection(
         raise UsageError(f"--dim is {dim}: expected 1 to {size}, the size of the vectors of layer {name}.")
     sample, held_out = _sample(len(column), dim, seed)
     found, rows = _moments(column, sample if held_out else np.zeros(0, np.int64)), column[sample]
+    if not found.rows:
+        raise UsageError("there is no vector: no row of this layer is embedded.")
     rows = rows[~np.isnan(rows).any(axis=1)]
-    projection = principal_components(found.covariance, found.mean, dim, kind, {})
+    projection = principal_components(found.covariance(), found.mean, dim, kind, {})
     kept = recall(rows.astype(np.float32), projection(rows.astype(np.float32)))
     explained = float(projection.explained.sum(dtype=np.float64))
     document = {
@@ -103,11 +102,9 @@ def _sample(rows: int, dim: int, seed: int) -> tuple[npt.NDArray[np.int64], bool
 
 
 def _moments(column: LayerColumn, without: npt.NDArray[np.int64]) -> Moments:
-    def batches() -> Iterator[Vectors]:
-        first = 0
-        for batch in column.batches():
-            here = without[(without >= first) & (without < first + len(batch))] - first
-            yield np.delete(batch, here, axis=0) if len(here) else batch
-            first += len(batch)
-
-    return moments(batches())
+    found, first = Moments(column.shape[1]), 0
+    for batch in column.batches():
+        here = without[(without >= first) & (without < first + len(batch))] - first
+        found.add(np.delete(batch, here, axis=0) if len(here) else batch)
+        first += len(batch)
+    return found
