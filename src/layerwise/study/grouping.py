@@ -32,7 +32,7 @@ def group_rows(
     own = texts[rows]
     if column is not None:
         table = store.to_table(["text_id", column]).take(pa.array(rows))
-        given = -1 - _codes(table[column])  # not to be taken for a text's number
+        given = -1 - codes(table[column])  # not to be taken for a text's number
         alone = joined(table["text_id"].to_numpy(), given)
         tied = joined(number_groups(own if partners is None else joined(own, texts[partners])), given)
         why = f"Copies of a text are in several groups of {column!r} and may be in different parts"
@@ -92,6 +92,7 @@ def _has_pairs(store: Store) -> bool:
     return "sequence_id" in store.dataset.schema.names
 
 
-def _codes(column: pa.ChunkedArray) -> Keys:
+def codes(column: pa.ChunkedArray) -> Keys:
+    """A number for each value, 0, 1, 2 … in order of their first row; null is a value."""
     coded = column.combine_chunks().dictionary_encode(null_encoding="encode")
     return number_groups(coded.indices.to_numpy().astype(np.int64))

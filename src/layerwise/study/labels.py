@@ -15,7 +15,7 @@ from layerwise.errors import LabelError, UsageError, choose
 from layerwise.reports.wording import counted
 from layerwise.store.layer_column import to_numpy
 from layerwise.store.reader import Store
-from layerwise.study.grouping import group_rows
+from layerwise.study.grouping import codes, group_rows
 
 TASKS = ("auto", "classification", "regression")
 
@@ -112,7 +112,7 @@ def read_labels(
         labels=np.array(_values(table[label], label), dtype=object),
         classes=(),
         groups=np.zeros(len(first), np.int64),
-        types=None if store.unit == "text" else _codes(table["unit"]),
+        types=None if store.unit == "text" else codes(table["unit"]),
         notes=(),
     )
     found = _without_vectorless(store, found)
@@ -166,11 +166,6 @@ def _values(column: pa.ChunkedArray, label: str) -> list[object]:
         )
     values: list[object] = column.to_pylist()
     return values
-
-
-def _codes(column: pa.ChunkedArray) -> Int[ndarray, " rows"]:
-    coded = column.combine_chunks().dictionary_encode(null_encoding="encode")
-    return number_groups(coded.indices.to_numpy().astype(np.int64))
 
 
 def _without_vectorless(store: Store, found: Labelled) -> Labelled:
