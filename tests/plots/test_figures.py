@@ -85,3 +85,14 @@ def test_a_target_is_refused_before_the_work(tmp_path: Path) -> None:
         drawing.check_target(tmp_path / "a.gif")
     with pytest.raises(UsageError, match="there is no folder"):
         drawing.check_target(tmp_path / "no" / "a.png")
+
+
+def test_a_name_is_never_read_as_a_formula() -> None:
+    """`$` begins a formula in matplotlib: one that is wrong would end the drawing."""
+    name = r"price in $\frac$"
+    for figure in (
+        matrices.heatmap([[1.0]], [0], [0], title=name, of="CKA", row_title=name, column_title=name),
+        matrices.confusion([[5, 1], [0, 2]], [name, "no"], title=name),
+        curves.bars([0, 1], [0.3, 0.7], title=name),
+    ):
+        assert drawing.to_svg(figure).count("price in $") >= 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from layerwise.plots.drawing import MAP, names_of, new_figure
+from layerwise.plots.fonts import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,9 +78,9 @@ def _map(
     texts, long = names_of(columns), max(map(len, map(str, columns)), default=0) > 3
     axes.set_xticks(range(wide), texts, rotation=90 if long else 0, fontsize=8)
     axes.set_yticks(range(high), names_of(rows), fontsize=8)
-    axes.set_xlabel(column_title)
-    axes.set_ylabel(row_title)
-    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(printable(column_title))
+    axes.set_ylabel(printable(row_title))
+    axes.set_title(printable(title), fontsize=10)
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, label=of, shrink=0.8)
     if written is not None:
