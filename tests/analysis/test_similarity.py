@@ -36,6 +36,29 @@ def test_neighbours_and_their_overlap() -> None:
     assert neighbour_overlap(near[0], near[0]) == 1
 
 
+def test_neighbours_around_a_large_mean_are_those_of_float64() -> None:
+    random = np.random.default_rng(3)
+    x = (random.normal(size=(300, 24)) + 1000 * random.normal(size=24)).astype(np.float32)
+    wide = x.astype(np.float64)
+    unit = wide / np.linalg.norm(wide, axis=1, keepdims=True)
+    apart = ((unit[:, None] - unit) ** 2).sum(2) + 9 * np.eye(300)
+    assert neighbour_overlap(nearest(x), np.argsort(apart, axis=1)[:, :10]) > 0.999
+
+
+@pytest.mark.parametrize("block", [7, 2_048])
+def test_repeated_rows_have_the_same_neighbours_when_rotated(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layerwise.analysis.similarity.BLOCK", block)
+    random = np.random.default_rng(4)
+    rows = random.normal(size=(15, 32))[random.integers(0, 15, 400)]
+    rotation = np.linalg.qr(random.normal(size=(32, 32)))[0]
+    near = nearest(rows)
+    assert neighbour_overlap(near, nearest((rows @ rotation).astype(np.float32))) == 1
+    assert neighbour_overlap(near, nearest(2 * rows)) == 1
+    assert not (near == np.arange(400)[:, None]).any()
+
+
 def test_self_similarity_is_the_mean_over_words_of_pairwise_cosines() -> None:
     x, _, _ = layers(9)
     words = np.array([5, 5, 5, 2, 2, 7, 9, 9, 9])
@@ -55,3 +78,14 @@ def test_recall() -> None:
     noise = recall(found, np.random.default_rng(2).normal(size=(60, 8)).astype(np.float32))
     assert noise is not None and 0.05 < noise < 0.35  # 10 of 59 by chance
     assert recall(found[:49], found[:49]) is None  # of 12 rows chance alone would keep 91 %
+
+
+def test_a_mean_is_taken_off_in_float64() -> None:
+    random = np.random.default_rng(5)
+    x = (random.normal(size=(400, 16)) + 800).astype(np.float16)
+    x[3] = np.nan
+    wide = np.delete(x, 3, 0).astype(np.float64)
+    middle = wide.mean(0)
+    unit = (wide - middle) / np.linalg.norm(wide - middle, axis=1, keepdims=True)
+    wanted = (unit @ unit.T).sum() - 399
+    assert mean_cosine(x, middle) == pytest.approx(wanted / (399 * 398), abs=1e-12)
