@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,29 @@ def test_a_rank_that_the_rows_limit_is_told(tmp_path: Path) -> None:
         store = store_of(tmp_path / f"{count}.lance", texts, vectors, {"n": list(range(count))}, unit="text")
         told.append(any("come out too low from" in note for note in unsupervised(store).notes))
     assert told == [True, False]
+
+
+def test_a_text_that_does_not_fit_does_not_end_the_sample(tmp_path: Path) -> None:
+    """One long text among short ones: whatever its place in the order, the sample is full."""
+    texts = [["a"] * (60 if one == 7 else 2) for one in range(40)]
+    count = sum(map(len, texts))
+    random = np.random.default_rng(0)
+    store = store_of(tmp_path / "t.lance", texts, {"layer_00": random.normal(size=(count, 4))}, {})
+    for seed in range(5):
+        assert unsupervised(store, rows=50, seed=seed).rows == 50
+    long = store_of(tmp_path / "l.lance", [["a"] * 30] * 2, {"layer_00": random.normal(size=(60, 4))}, {})
+    assert unsupervised(long, rows=20).rows == 20
+
+
+def test_the_cosine_around_the_mean_does_not_depend_on_the_type(tmp_path: Path) -> None:
+    found = []
+    for dtype in ("float16", "float32"):
+        [part] = chunks(60, each=60)
+        random = np.random.default_rng(1)
+        rows = random.normal(size=(len(part.unit), SIZE)) + 800 * np.array([1, -1, 1, -1])
+        own = {**part.vectors, "layer_00": rows.astype(np.float16)}
+        vectors = {name: one.astype(dtype) for name, one in own.items()}
+        run_ = {**RUN, "store_dtype": dtype}
+        store = make(tmp_path / f"{dtype}.lance", [replace(part, vectors=vectors)], run_)
+        found.append(unsupervised(store).layers[0].centred_cosine)
+    assert found[0] == pytest.approx(found[1], abs=1e-9)

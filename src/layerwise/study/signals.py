@@ -78,9 +78,7 @@ def _choose(store: Store, most: int, texts: int, seed: int) -> tuple[Rows, npt.N
     text_id = store.to_table(["text_id"]).column(0).to_numpy()
     ids, counts = np.unique(text_id, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(ids))
-    fits = np.cumsum(counts[order]) <= most
-    fits[:1] = True
-    picked = order[fits]
+    picked = order[_fitting(counts[order], most)]
     rows = np.flatnonzero(np.isin(text_id, ids[picked]))[:most]
     viewed = np.sort(ids[picked[counts[picked] > 1][:texts]])
     own = text_id[rows]
@@ -90,6 +88,21 @@ def _choose(store: Store, most: int, texts: int, seed: int) -> tuple[Rows, npt.N
     if len(viewed) < 2:
         return rows, None, "no two-view test: fewer than two texts have two units"
     return rows, np.where(there, place, -1), ""
+
+
+def _fitting(counts: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Places of the texts that fit one after another; one that does not is left out, and the next one tried.
+    If none fits, the first, of which only some rows are taken then.
+    """
+    fitting: list[int] = []
+    left = most
+    for place, count in enumerate(counts.tolist()):
+        if count <= left:
+            fitting.append(place)
+            left -= count
+        if not left:
+            break
+    return np.array(fitting or ([0] if len(counts) else []), np.int64)
 
 
 def _halves(numbers: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.int64]:
@@ -123,7 +136,7 @@ def _layer(
         )
     rank = moments.effective_rank()
     constant = bool(np.isnan(rank))
-    centred = float("nan") if constant else mean_cosine(vectors - moments.mean.astype(vectors.dtype))
+    centred = float("nan") if constant else mean_cosine(vectors, moments.mean)
     views = pooled.two_views(moments.mean)
     return LayerSignals(
         name, moments.mean_cosine(), centred, rank, moments.rank_me(), views.found, constant
