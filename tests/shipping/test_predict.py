@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import layerwise
 from layerwise import Encoder
 from layerwise.ops.linear_probe import LinearProbe
 from tests.command_line import run
@@ -138,6 +139,40 @@ def test_numbers(base: Path, tmp_path: Path) -> None:
     assert lines[0].split("\t")[1] == "_"
 
 
+@pytest.mark.parametrize("options", ["--max-length 12 --stride 1", "--max-length 12 --long-text truncate"])
+def test_texts_are_read_as_the_store_was(base: Path, options: str, tmp_path: Path) -> None:
+    rows = [{"text": text, "other": "no", "label": "ab"[n % 2]} for n, text in enumerate(SENTENCES * 2)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    extract = f"extract {tmp_path / 'a.jsonl'} --text-column text -m {base} -l 2 --keep label {options}"
+    probe = "--label label --no-control --rows 50 --l2 1 --layer 2 --save"
+    assert run(f"{extract} -o {tmp_path / 's'}").status == 0
+    made = run(f"probe {tmp_path / 's'} {probe} {tmp_path / 'p'}")
+    assert made.status == 0, made.err
+    trained = LinearProbe.load(tmp_path / "p")
+    assert trained.document["max_length"] == 12 and trained.document["pairs"] is None
+    assert run(f"ship {base} -l 2 --probe {tmp_path / 'p'} -o {tmp_path / 'm'}").status == 0
+    found = run(f"predict {tmp_path / 'm'} {tmp_path / 'a.jsonl'} --text-column text --json")
+    logits = trained(layerwise.open(tmp_path / "s").layer(2).numpy()).astype(np.float64)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    given = [json.loads(line)["probability"] for line in found.out.splitlines()]
+    np.testing.assert_allclose(given, shares.max(axis=1), atol=1e-4)
+
+
+def test_a_probe_of_pairs_read_together_is_refused(base: Path, tmp_path: Path) -> None:
+    rows = [{"text": text, "other": text[::-1], "label": "ab"[n % 2]} for n, text in enumerate(SENTENCES * 2)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    for pairs, status in (("joint", 2), ("separate", 0)):
+        store, probe, target = (tmp_path / f"{pairs}.{kind}" for kind in ("lance", "probe", "model"))
+        run(
+            f"extract {tmp_path / 'a.jsonl'} --text-column text --pair-column other --pairs {pairs} -m {base} -l 2 "
+            f"--keep label -o {store}"
+        )
+        made = run(f"probe {store} --label label --no-control --l2 1 --layer 2 --save {probe}")
+        assert made.status == 0, made.err
+        shipped = run(f"ship {base} -l 2 --probe {probe} -o {target}")
+        assert shipped.status == status and ("--pairs separate" in shipped.err) == (status == 2), shipped.err
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -148,6 +183,11 @@ def test_numbers(base: Path, tmp_path: Path) -> None:
         ({"unit": "token"}, "on tokens"),
         ({"pooling": "first"}, "the pooling 'first'"),
         ({"projection": {"kind": "pca", "dim": 8}}, "trained on projected vectors"),
+        ({"pairs": "joint"}, "labels single texts"),
+        ({"max_length": 65}, "takes up to 64 tokens"),
+        ({"max_length": 12, "stride": 11}, "does not read so"),
+        ({"task": "regression"}, "regression with 3 classes"),
+        ({"words": "klingon"}, "is not a probe"),
     ],
 )
 def test_a_probe_that_does_not_fit(base: Path, changes: dict[str, Any], said: str, tmp_path: Path) -> None:

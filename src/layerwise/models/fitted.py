@@ -35,6 +35,11 @@ def fitting_projection(
             f"{name} was fitted on vectors of {found.document.get('unit')}s, and a shipped folder gives vectors of "
             "texts: fit one on a store of texts (extract --unit text)."
         )
+    if texts and found.document.get("pooling") not in POOLINGS["text"]:
+        raise UsageError(
+            f"{name} was fitted with the pooling {found.document.get('pooling')!r}: expected one of "
+            f"{', '.join(POOLINGS['text'])}."
+        )
     return found
 
 
@@ -58,17 +63,45 @@ def fitting_probe(probe: str | Path | LinearProbe, encoder: Encoder, layer: Laye
         raise UsageError(
             f"{name} does {task} on {unit}s: `layerwise predict` runs {' and '.join(TASKS)} of texts and words."
         )
-    if len(found.weight) != max(1, len(found.classes)) or (task == "regression") != (not found.classes):
+    if (task == "regression") != (not found.classes):
         raise UsageError(
-            f"{name} does {task} with {len(found.classes)} classes and {len(found.weight)} rows of weights: expected a "
-            "row a class, or one row and no class for regression."
+            f"{name} does {task} with {len(found.classes)} classes: expected some in classification, and none in "
+            "regression."
+        )
+    if document.get("pairs") == "joint":
+        raise UsageError(
+            f"{name} was trained on pairs of texts in one sequence (--pairs joint), and `layerwise predict` labels "
+            "single texts: train one on a store of single texts, or of --pairs separate."
         )
     if document.get("pooling") not in POOLINGS[unit]:
         raise UsageError(
             f"{name} was trained with the pooling {document.get('pooling')!r}: expected one of "
             f"{', '.join(POOLINGS[unit])}."
         )
+    try:
+        encoder.tokenization(encoder.request(layer, unit, **request_of(found)))
+    except UsageError as error:
+        raise UsageError(
+            f"{name} was trained on texts that {encoder.files.name!r} does not read so: {error}"
+        ) from error
     return found
+
+
+def request_of(probe: LinearProbe) -> dict[str, Any]:
+    """The options of `Encoder.encode` under which a probe gets vectors like those it was trained on.
+
+    A document of before the options were written there leaves the model's defaults. With
+    `long_text="error"` no text of the store was longer than a window, so longer ones are read as by default.
+    """
+    document = probe.document
+    long_text = document.get("long_text")
+    return {
+        "pooling": document["pooling"],
+        "words": (document.get("words") if document["unit"] == "word" else None) or "tokenizer",
+        "max_length": document.get("max_length"),
+        "stride": document.get("stride"),
+        "long_text": "truncate" if long_text == "truncate" else "window",
+    }
 
 
 def _refuse_other(name: str, document: Mapping[str, Any], encoder: Encoder, layer: Layer, size: int) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from layerwise.errors import LayerwiseError, UsageError
+from layerwise.errors import LayerwiseError
+from layerwise.ops.fitted_file import expected, is_number, read_fitted
 
 KEY = "layerwise_probe"
 
@@ -28,7 +29,8 @@ class LinearProbe:
         bias: (classes,) float32.
         classes: names in the order of the rows; empty in regression.
         document: what the probe was trained on: `label`, `task`, `layer`, `unit`, `pooling`, `words`,
-            `model`, `weights_sha256`, `l2`, `scores`, `versions`.
+            `max_length`, `stride`, `long_text`, `pairs`, `model`, `weights_sha256`, `l2`, `scores`, `folds`,
+            `parts`, `versions`.
     """
 
     weight: Float[ndarray, "classes size"]
@@ -61,12 +63,40 @@ class LinearProbe:
         Raises:
             UsageError: there is none, or it is something else.
         """
-        try:
-            with safe_open(path, "numpy") as file:
-                document = json.loads((file.metadata() or {})[KEY])
-                weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise UsageError(
-                f"{path} is not a probe ({error}): expected a file that `layerwise probe --save` wrote."
-            ) from error
-        return cls(weight, bias, tuple(document.pop("classes")), document)
+        with expected(path, "a probe", "layerwise probe --save"):
+            arrays, document = read_fitted(path, KEY, {"weight": 2, "bias": 1})
+            classes = _classes(document.pop("classes", None))
+            weight, bias = arrays["weight"], arrays["bias"]
+            if not len(weight) == len(bias) == max(1, len(classes)):
+                raise ValueError(
+                    f"it has {len(classes)} classes, {len(weight)} rows of weights and {len(bias)} of 'bias', and one a "
+                    "class was expected, or one for numbers"
+                )
+            if not isinstance(document.get("label", ""), str):
+                raise ValueError(f"'label' is {str(document['label'])[:40]!r}, no name")
+            document |= {"scores": _scores(document), "parts": _parts(document)}
+        return cls(weight, bias, classes, document)
+
+
+def _classes(named: Any) -> tuple[str, ...]:
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise ValueError(f"'classes' is {str(named)[:40]}, no list of names")
+    if len(set(named)) != len(named):
+        raise ValueError("'classes' names one more than once")
+    return tuple(named)
+
+
+def _scores(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card can say: a score, or one with its interval. Nothing is computed from them, so others are left out."""
+    given = document.get("scores")
+    return {
+        name: value
+        for name, value in (given.items() if isinstance(given, dict) else ())
+        if is_number(value) or (isinstance(value, list) and len(value) == 3 and all(map(is_number, value)))
+    }
+
+
+def _parts(document: Mapping[str, Any]) -> dict[str, int]:
+    given = document.get("parts")
+    rows = given.items() if isinstance(given, dict) else ()
+    return {name: count for name, count in rows if is_number(count) and isinstance(count, int)}

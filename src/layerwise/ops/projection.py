@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from layerwise.errors import UsageError
+from layerwise.ops.fitted_file import expected, is_number, read_fitted
 
 KEY = "layerwise_projection"
 KINDS = ("pca", "whiten")
@@ -37,8 +37,9 @@ class Projection:
         mean: (size,) float32.
         matrix: (size, dim) float32.
         explained: (dim,) float32, share of the variance along each new dimension.
-        document: what it was fitted on: `kind`, `layer`, `unit`, `pooling`, `model`, `weights_sha256`,
-            `rows`, `explained_variance`, `recall_at_10`, `seed`, `versions`.
+        document: what it was fitted on: `kind`, `layer`, `unit`, `pooling`, `max_length`, `stride`, `long_text`,
+            `pairs`, `model`, `weights_sha256`, `rows`, `explained_variance`, `recall_at_10`, `held_out`, `seed`,
+            `versions`.
     """
 
     mean: Float[ndarray, " size"]
@@ -84,14 +85,19 @@ class Projection:
         Raises:
             UsageError: there is none, or it is something else.
         """
-        try:
-            with safe_open(path, "numpy") as file:
-                document = json.loads((file.metadata() or {})[KEY])
-                mean, matrix, explained = (file.get_tensor(name) for name in ("mean", "matrix", "explained"))
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise UsageError(
-                f"{path} is not a projection ({error}): expected a file that `layerwise fit-projection` wrote."
-            ) from error
+        with expected(path, "a projection", "layerwise fit-projection"):
+            arrays, document = read_fitted(path, KEY, {"mean": 1, "matrix": 2, "explained": 1})
+            mean, matrix, explained = arrays.values()
+            if matrix.shape != (len(mean), len(explained)):
+                raise ValueError(
+                    f"its matrix is {len(matrix)} × {matrix.shape[1]}, for a mean of {len(mean)} and {len(explained)} "
+                    "shares of variance"
+                )
+            if document.get("kind") not in KINDS:
+                raise ValueError(f"'kind' is {str(document.get('kind'))[:40]!r}, none of {', '.join(KINDS)}")
+            for name in ("explained_variance", "recall_at_10"):  # for the card; nothing is computed from them
+                if name in document and not is_number(document[name]):
+                    document[name] = None
         return cls(mean, matrix, explained, document)
 
 
@@ -121,7 +127,7 @@ def principal_components(
     if not 1 <= dim <= rank:
         raise UsageError(
             f"the vectors vary in {rank} directions of {len(values)}, and a projection to {dim} was asked for: choose "
-            f"--dim 1 to {rank}, or fit it on more rows."
+            f"1 to {rank} dimensions, or fit it on more rows."
         )
     chosen = vectors[:, :dim]
     chosen = chosen * np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(dim)])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from layerwise.errors import UsageError
 from layerwise.models.encoder import Encoder
-from layerwise.models.fitted import fitting_probe
+from layerwise.models.fitted import fitting_probe, request_of
 from layerwise.models.shipped import read_shipped
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.reports.prediction import Label, Prediction
@@ -66,13 +66,12 @@ class Predictor:
         return replace(self, words="unicode") if lacking else self
 
     def __call__(self, texts: Iterable[str | TextRecord]) -> Iterator[Prediction]:
-        """One prediction a text, in order; memory stays bounded.
+        """One prediction a text, in order, read as the probe's store was; memory stays bounded.
 
         Raises:
             SourceError: the probe wants words of the source's own, and a text brings none.
         """
-        document = self.probe.document
-        options: dict[str, Any] = {"pooling": document["pooling"]}
+        options = request_of(self.probe)
         if self.unit == "word":
             options["words"] = self.words
         for number, states in enumerate(self.encoder.stream(texts, self.layer, self.unit, **options)):

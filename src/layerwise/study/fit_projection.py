@@ -11,6 +11,7 @@ import numpy.typing as npt
 from layerwise.analysis.similarity import recall
 from layerwise.analysis.spectrum import Moments
 from layerwise.errors import UsageError, choose
+from layerwise.ops.fitted_file import reading_of
 from layerwise.ops.projection import KINDS, Projection, principal_components
 from layerwise.reports.shipping import ProjectionFit
 from layerwise.store.layer_column import LayerColumn
@@ -56,7 +57,10 @@ def fit_projection(
     name = store.layers[place_of(layer, store.layers, store.num_hidden_layers, store.has_final)]
     size = column.shape[1]
     if dim < 1 or dim > size:
-        raise UsageError(f"--dim is {dim}: expected 1 to {size}, the size of the vectors of layer {name}.")
+        raise UsageError(
+            f"a projection to {dim} dimensions was asked for: expected 1 to {size}, the size of the vectors of layer "
+            f"{name}."
+        )
     sample, held_out = _sample(len(column), dim, seed)
     found, rows = _moments(column, sample if held_out else np.zeros(0, np.int64)), column[sample]
     if not found.rows:
@@ -69,6 +73,8 @@ def fit_projection(
         "kind": kind,
         "layer": name,
         **{key: metadata[key] for key in ("unit", "words", "pooling", "model", "revision", "weights_sha256")},
+        **reading_of(metadata),
+        "windowed_texts": int((store.ledger().num_windows > 1).sum()),
         "rows": found.rows,
         "explained_variance": explained,
         "recall_at_10": kept,

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from layerwise.analysis.scores import confusion
+from layerwise.ops.fitted_file import reading_of
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.reports.probing import Feature, ProbeReport, ScalarMix
 from layerwise.reports.verdict import METRIC_NAMES, shown
@@ -142,6 +143,7 @@ def _probes(
             weight, bias = fit_on_all(rows, rows.read(layer), folds[0].task, row.l2)
         document = {
             **shared,
+            **reading_of(run.store.metadata),
             "label": run.label,
             "task": report.task,
             "layer": layer,
