@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 import layerwise
 from layerwise import Encoder
-from layerwise.cli.console import without_nan
+from layerwise.cli.console import console, print_table, without_nan
 from tests.command_line import run
 
 TEXTS = ["The sea was calm.", "The ocean was rough.", "I sat by the sea.", ""]
@@ -109,3 +110,47 @@ def test_brackets_in_names_are_no_markup(stores: dict[str, Path], tmp_path: Path
 
 def test_nan_is_null_in_json() -> None:
     assert without_nan({"a": [1.0, float("nan")], "b": "x"}) == {"a": [1.0, None], "b": "x"}
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 120])
+def test_no_number_of_a_table_is_ever_cut(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("layerwise.cli.console.PLAIN_WIDTH", width)
+    heads = ["layer", "macro-F1 (95 %)", "code length", *map(str, range(25)), "constant dimensions"]
+    rows = [
+        [
+            f"{layer} ← best",
+            f"8{layer}.25 (81.5 to 85.2)",
+            "1,204.5 kbit",
+            *[f"0.{layer}{n:02d}" for n in range(25)],
+        ]
+        for layer in range(5)
+    ]
+    print_table(console(), heads, [*rows, ["majority", "33.3"]], ["", "bold", "", "", "", "dim"])
+    out = capsys.readouterr().out
+    assert "…" not in out
+    for row in rows:
+        for cell in row[1:]:
+            assert all(
+                re.search(rf"(?<!\S){re.escape(part)}(?!\S)", out) for part in re.split(r" (?=\()", cell)
+            )
+    assert len(out.splitlines()[0]) <= 120
+    blocks = out.strip("\n").split("\n\n")
+    assert all(block.split()[0] == "layer" or "layer" in block.split("0 ←")[0] for block in blocks)
+    if width >= 40:
+        assert max(map(len, out.splitlines())) <= width
+
+
+def test_a_table_wraps_before_it_is_divided(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("layerwise.cli.console.PLAIN_WIDTH", 30)
+    heads, row = ["layer", "macro-F1 (95 %)", "mean cosine"], ["0", "81.2 (80.0 to 82.0)", "0.12"]
+    print_table(console(), heads, [row])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "             macro-F1    mean",
+        "layer          (95 %)  cosine",
+        "0                81.2    0.12",
+        "       (80.0 to 82.0)",
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console, without_nan
+from layerwise.cli.console import console, print_table, without_nan
 
 if TYPE_CHECKING:
     from layerwise.reports.comparison import Compared, Comparison, Matrix
@@ -107,35 +107,27 @@ def _print(found: Comparison) -> None:
 
 
 def _matrix(found: Comparison, second: Compared, title: str, values: Matrix) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     out = console()
     out.print(Text(title, style="bold"))
     if found.second:
         out.print(f"down: {found.first.store}; across: {second.store}")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer")
-    for layer in second.layers:
-        table.add_column(str(layer), justify="right", no_wrap=True)
-    for layer, row in zip(found.first.layers, values, strict=True):
-        table.add_row(str(layer), *map(_shown, row))
-    out.print(table)
+    rows = [[str(layer), *map(_shown, row)] for layer, row in zip(found.first.layers, values, strict=True)]
+    print_table(out, ["layer", *map(str, second.layers)], rows)
     out.print()
 
 
 def _side(side: Compared, found: Comparison) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     out = console()
     out.print(Text(f"{side.store}: mean cosines", style="bold"))
-    table = Table(box=None, pad_edge=False)
-    for name in ("layer", "of two rows", *(["of one word", "above"] if found.words else [])):
-        table.add_column(name, justify="left" if name == "layer" else "right")
-    for layer, other, own in zip(side.layers, side.anisotropy, side.self_similarity, strict=True):
-        table.add_row(str(layer), _shown(other), *([_shown(own), _shown(own - other)] if found.words else []))
-    out.print(table)
+    rows = [
+        [str(layer), _shown(other), *([_shown(own), _shown(own - other)] if found.words else [])]
+        for layer, other, own in zip(side.layers, side.anisotropy, side.self_similarity, strict=True)
+    ]
+    print_table(out, ["layer", "of two rows", *(["of one word", "above"] if found.words else [])], rows)
     if found.words:
         out.print(
             f"of one word: two occurrences, mean over {found.words:,} words; above: beyond any two rows"
@@ -144,4 +136,4 @@ def _side(side: Compared, found: Comparison) -> None:
 
 
 def _shown(value: float) -> str:
-    return "–" if value != value else f"{value:.2f}"
+    return "–" if value != value else f"{value:z.2f}"  # z: no -0.00

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console, without_nan
+from layerwise.cli.console import console, print_table, without_nan
 from layerwise.reports.wording import counted
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ def command(
 
 
 def _print(summary: StoreSummary, report: CheckReport | None) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     from layerwise.cli.progress import size
@@ -75,23 +74,16 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
             "checksums agree"
         )
     out.print()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer")
-    for name in ("mean norm", "mean cosine", "constant dimensions"):
-        table.add_column(name, justify="right")
+    rows = []
     for column, layer in summary.geometry.items():
         constant = layer.constant_dimensions
         shown = ", ".join(map(str, constant[:6])) + (
             f" and {len(constant) - 6} more" if len(constant) > 6 else ""
         )
         name = column.removeprefix("layer_")
-        table.add_row(
-            str(int(name)) if name.isdigit() else name,
-            f"{layer.mean_norm:.3f}",
-            f"{layer.mean_cosine:.3f}",
-            shown or "none",
-        )
-    out.print(table)
+        name = str(int(name)) if name.isdigit() else name
+        rows.append([name, f"{layer.mean_norm:.3f}", f"{layer.mean_cosine:.3f}", shown or "none"])
+    print_table(out, ["layer", "mean norm", "mean cosine", "constant dimensions"], rows)
 
 
 def _recipe(model: dict[str, Any]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layerwise.cli.console import console
+from layerwise.cli.console import console, print_table
 from layerwise.reports.verdict import METRIC_NAMES, PUT_TOGETHER, shown, spread, verdict
 from layerwise.reports.wording import counted
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
 
     from layerwise.reports.probing import FeatureScore, ProbeReport
 
@@ -19,7 +19,7 @@ def print_report(report: ProbeReport) -> None:
     out = console()
     out.print(_head(report))
     out.print()
-    out.print(_table(report))
+    _print_table(out, report)
     out.print()
     for sentence in verdict(report):
         out.print(sentence, style="bold")
@@ -43,9 +43,7 @@ def _head(report: ProbeReport) -> str:
     )
 
 
-def _table(report: ProbeReport) -> Table:
-    from rich.table import Table
-
+def _print_table(out: Console, report: ProbeReport) -> None:
     extra = [
         ("control", any(row.control is not None for row in report.table)),
         ("selectivity", any(row.selectivity is not None for row in report.table)),
@@ -53,24 +51,19 @@ def _table(report: ProbeReport) -> Table:
         ("compression", any(row.compression is not None for row in report.table)),
         ("L2", any(row.l2 is not None for row in report.table)),
     ]
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer")
-    for metric in report.metrics:
-        table.add_column(f"{METRIC_NAMES[metric]} (95 %)", justify="right")
-    for name, there in extra:
-        if there:
-            table.add_column(name, justify="right")
+    others = [name for name, there in extra if there]
+    rows, styles = [], []
     for row in report.table:
-        cells = [spread(row.scores[metric], metric) for metric in report.metrics]
-        cells += [_cell(row, name) for name, there in extra if there]
         mark = " ← best" if row.feature == report.best else ""
-        name = PUT_TOGETHER.get(row.feature, str(row.feature))
-        table.add_row(name + mark, *cells, style="bold" if mark else None)
+        cells = [spread(row.scores[metric], metric) for metric in report.metrics]
+        cells += [_cell(row, name) for name in others]
+        rows.append([PUT_TOGETHER.get(row.feature, str(row.feature)) + mark, *cells])
+        styles.append("bold" if mark else "")
     if report.majority:
-        table.add_row(
-            "majority", *(shown(report.majority[metric], metric) for metric in report.metrics), style="dim"
-        )
-    return table
+        rows.append(["majority", *(shown(report.majority[metric], metric) for metric in report.metrics)])
+        styles.append("dim")
+    heads = ["layer", *(f"{METRIC_NAMES[metric]} (95 %)" for metric in report.metrics), *others]
+    print_table(out, heads, rows, styles)
 
 
 def _cell(row: FeatureScore, name: str) -> str:

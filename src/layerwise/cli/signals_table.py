@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layerwise.cli.console import console
+from layerwise.cli.console import console, print_table
 from layerwise.reports.signals import MEANING, SIGNALS
 from layerwise.reports.wording import counted
 
@@ -14,22 +14,18 @@ if TYPE_CHECKING:
 
 def print_signals(report: SignalsReport) -> None:
     """Table, what each column can and cannot say, notes."""
-    from rich.table import Table
     from rich.text import Text
 
     out = console()
-    rows = f"{report.rows:,} of {counted(report.of_rows, report.unit)}"
-    out.print(Text.assemble((report.store, "bold"), f"  {report.model}, {rows}, seed {report.seed}"))
+    looked_at = f"{report.rows:,} of {counted(report.of_rows, report.unit)}"
+    out.print(Text.assemble((report.store, "bold"), f"  {report.model}, {looked_at}, seed {report.seed}"))
     out.print()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer")
-    for head, _ in SIGNALS.values():
-        table.add_column(head, justify="right")
+    rows = []
     for layer in report.layers:
         cells = [(getattr(layer, name), digits) for name, (_, digits) in SIGNALS.items()]
-        shown = ["–" if value != value else f"{value:.{digits}f}" for value, digits in cells]
-        table.add_row(str(layer.layer), *shown)
-    out.print(table)
+        shown = ["–" if value != value else f"{value:z.{digits}f}" for value, digits in cells]
+        rows.append([str(layer.layer), *shown])
+    print_table(out, ["layer", *(head for head, _ in SIGNALS.values())], rows)
     out.print()
     if report.chance == report.chance:
         out.print(f"Two views: {counted(report.two_view_texts, 'text')}, chance {report.chance:.4f}.")
