@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 
 from layerwise.analysis.codelength import FEWEST, FRACTIONS, SMOOTHING, code_length, uniform_length
 from layerwise.analysis.learned_mix import learn_shares
+from layerwise.analysis.logistic import fit_logistic
 from layerwise.analysis.principal_axes import PrincipalAxes
-from layerwise.analysis.probe import Task, fit_probe
+from layerwise.analysis.probe import STRENGTHS, Task, fit_probe
 
 ROWS, SIZE = 900, 16
 RANDOM = torch.Generator().manual_seed(0)
@@ -77,13 +78,58 @@ def test_code_length_of_noise_is_that_of_the_uniform_code_and_of_signal_shorter(
 def test_the_learned_mix_finds_the_layer_that_predicts(kind: str) -> None:
     layers = torch.stack([NOISE, LATENT, NOISE.flip(0)])
     labels = torch.from_numpy(LABELS if kind == "classes" else NUMBERS)
-    shares = learn_shares(layers, labels, 3 if kind == "classes" else 0, 0.01, lambda rows: rows)
+    shares = learn_shares(layers, labels, 3 if kind == "classes" else 0, STRENGTHS, lambda rows: rows)
     assert shares.sum() == pytest.approx(1, abs=1e-5)
     assert shares.argmax() == 1 and shares[1] > 0.6
 
 
+def test_a_mix_is_learned_where_even_the_mean_tells_all_apart() -> None:
+    """A weak penalty on the probe would leave the shares as they were."""
+    sure = LATENT.clone()
+    sure[:, :3] += 20 * torch.nn.functional.one_hot(torch.from_numpy(LABELS), 3)
+    layers = torch.stack([NOISE, sure / sure.std(), NOISE.flip(0)])
+    shares = learn_shares(layers, torch.from_numpy(LABELS), 3, STRENGTHS, lambda rows: rows)
+    assert shares[1] > 0.6
+
+
+def test_a_mix_that_does_not_help_stays_even() -> None:
+    layers = torch.stack([NOISE, NOISE.flip(0), NOISE.flip(1)])[:, :100]
+    shares = learn_shares(layers, torch.from_numpy(LABELS[:100]), 3, STRENGTHS, lambda rows: rows)
+    assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.05)
+
+
+def test_a_huge_dimension_hides_no_layer() -> None:
+    huge = LATENT.clone()
+    huge[::15, 7] += 3_000
+    shares = learn_shares(
+        torch.stack([NOISE, huge, NOISE.flip(0)]), torch.from_numpy(LABELS), 3, STRENGTHS, lambda rows: rows
+    )
+    assert shares[1] > 0.6
+
+
+def test_the_strength_of_a_ridge_probe_is_chosen_by_its_error() -> None:
+    """One dimension orders the rows alike under any strength; a strong one shrinks what it predicts."""
+    rows = LATENT[:, :1].clone()
+    values = (rows[:, 0] * 3 + 0.3 * NOISE[:, 0]).numpy()
+    task = Task("regression", values, 0, 500, 200)
+    axes, turned = fitted(rows, task)
+    found = fit_probe(turned, axes.variance, task)
+    assert found.l2 < 0.1
+    residual = ((found.predictions - values[task.testing]) ** 2).mean()
+    assert residual < 0.05 * values.var()
+
+
+def test_rows_of_one_class_are_fitted() -> None:
+    """The first block of a code length, or a control task of few word types, may have no other."""
+    labels = torch.zeros(50, dtype=torch.int64)
+    weight, bias = fit_logistic(LATENT[:50], labels, 3, STRENGTHS, LATENT[:50].var(0))
+    assert torch.isfinite(weight).all() and (bias.argmax(1) == 0).all()
+
+
 def test_the_learned_mix_of_equal_layers_is_even() -> None:
-    shares = learn_shares(torch.stack([LATENT] * 3), torch.from_numpy(LABELS), 3, 0.01, lambda rows: rows)
+    shares = learn_shares(
+        torch.stack([LATENT] * 3), torch.from_numpy(LABELS), 3, STRENGTHS, lambda rows: rows
+    )
     assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.02)
 
 

@@ -88,11 +88,17 @@ def test_a_model_with_other_weights_is_refused(folder: Path) -> None:
     assert not found.out  # said before the probing, not after
 
 
-def test_a_layer_that_cannot_be_shipped_is_said_with_the_way_out(folder: Path) -> None:
-    base = f"best {folder}/topics.lance --label topic --split split --ship {folder}/none"
-    found = run(f"{base} --layers 0")
+def test_a_layer_that_cannot_be_shipped_is_compared_and_not_chosen(folder: Path) -> None:
+    base = f"best {folder}/topics.lance --label topic --split split"
+    found = run(f"{base} --layers 0 --ship {folder}/none")
     assert found.status == 1 and "layer 0 of 'minilm' cannot be shipped" in found.err
-    assert "--layers 1: compares" in found.err and not (folder / "none").exists()
+    assert not found.out and not (folder / "none").exists()
+    found = run(f"{base} --layers 0,1 --cheapest --ship {folder}/one --json")
+    assert found.status == 0, found.err
+    made = json.loads(found.out)
+    assert [row["feature"] for row in made["probe"]["table"][:2]] == [0, 1]
+    assert made["shipped"]["layer"] == made["probe"]["enough"] == 1
+    assert any("Layer 0: compared only" in note for note in made["probe"]["notes"])
 
 
 def test_mixed_layers_are_refused_before_the_work(folder: Path) -> None:

@@ -48,15 +48,34 @@ def test_pairs_that_share_a_text_are_not_torn_apart(tmp_path: Path) -> None:
 
 
 def test_the_same_two_texts_are_one_group_in_either_order(tmp_path: Path) -> None:
+    """As are pairs that share a text, unless that ties too many of them."""
     pairs = [("a", "b"), ("c", "d"), ("b", "a"), ("a", "c")] + [(f"{one}", f"{one}'") for one in range(20)]
     numbers: list[object] = [0.5 * one for one in range(24)]
     found = read_labels(pair_store(tmp_path / "p", pairs, numbers), "label", pair=True)
-    assert found.groups[:4].tolist() == [
-        0,
-        1,
-        0,
-        2,
-    ]  # nothing is trained: a text that is shared does not matter
+    assert found.groups[:5].tolist() == [0, 0, 0, 0, 1]
+    pairs += [("a", f"{one}''") for one in range(20)]
+    found = read_labels(pair_store(tmp_path / "q", pairs, [*numbers, *numbers[:20]]), "label", pair=True)
+    assert found.groups[:4].tolist() == [0, 1, 0, 2]
+    assert any("intervals are too narrow" in note and "55%" in note for note in found.notes)
+
+
+def test_copies_that_are_most_of_the_rows_do_not_tie_them(tmp_path: Path) -> None:
+    texts = [["ok"] if one % 3 else [f"text {one}"] for one in range(90)]
+    vectors = {"layer_00": np.random.default_rng(0).normal(size=(90, SIZE))}
+    found = read_labels(
+        store_of(tmp_path / "t", texts, vectors, {"label": [0, 1] * 45}, unit="text"), "label"
+    )
+    assert found.groups.max() + 1 == 90
+    assert any("Copies of a text" in note and "67%" in note for note in found.notes)
+
+
+def test_rows_without_a_group_are_none(tmp_path: Path) -> None:
+    texts = [[f"text {one}"] for one in range(40)]
+    author = [None if one % 2 else f"author {one // 8}" for one in range(40)]
+    vectors = {"layer_00": np.random.default_rng(0).normal(size=(40, SIZE))}
+    kept = {"label": [0, 0, 1, 1] * 10, "author": author}
+    found = read_labels(store_of(tmp_path / "t", texts, vectors, kept, unit="text"), "label", group="author")
+    assert found.groups.max() + 1 == 20 + 5
 
 
 def test_texts_that_tie_everything_together_do_not_decide(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from layerwise.analysis.control import control_labels
 from layerwise.analysis.label_codes import as_classes, as_numbers, is_quantity
 from layerwise.errors import LabelError, LayerwiseError, UsageError
 from layerwise.study.labels import read_labels
@@ -149,7 +150,12 @@ def test_a_constant_dimension_and_a_constant_layer_make_no_nan(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "spelling",
-    ["train dev test", "TRAIN validation Test", "a-ud-train.conllu a-ud-dev.conllu a-ud-test.conllu"],
+    [
+        "train dev test",
+        "TRAIN validation Test",
+        "a-ud-train.conllu a-ud-dev.conllu a-ud-test.conllu",
+        "eng.train eng.testa eng.testb",
+    ],
 )
 def test_given_parts_are_understood(spelling: str, tmp_path: Path) -> None:
     store = text_store(tmp_path / "t.lance", split=[spelling.split()[one % 3] for one in range(150)])
@@ -164,6 +170,16 @@ def test_a_missing_development_part_is_cut_from_training(tmp_path: Path) -> None
     assert any("no development part" in note for note in notes)
 
 
+def test_a_missing_test_part_is_the_development_part(tmp_path: Path) -> None:
+    """GLUE's test parts have no labels, so its development parts are tested on."""
+    label = [*["a", "b"] * 60, *[None] * 30]
+    split = ["train"] * 80 + ["dev"] * 40 + ["test"] * 30
+    store = text_store(tmp_path / "t.lance", label=label, split=split)
+    (parts,), notes = divide(store, read_labels(store, "label", skip_missing=True), "split", 0)
+    assert np.bincount(parts).tolist() == [64, 16, 40] and (parts[80:] == 2).all()
+    assert any("no test part" in note for note in notes) and any("a fifth" in note for note in notes)
+
+
 def test_leaks_of_a_given_split_are_told(tmp_path: Path) -> None:
     store = store_of(
         tmp_path / "t.lance",
@@ -173,7 +189,55 @@ def test_leaks_of_a_given_split_are_told(tmp_path: Path) -> None:
         unit="text",
     )
     _, notes = divide(store, read_labels(store, "label"), "split", 0)
-    assert any("10 groups" in note and "also occur" in note for note in notes)
+    assert any("10 groups" in note and "test part also occur" in note for note in notes)
+    assert not any("development part also" in note for note in notes)
+
+
+def test_minus_one_in_the_place_of_labels_is_no_class(tmp_path: Path) -> None:
+    """As the Hub's copies of GLUE have it in the test part."""
+    label = [*[0, 1] * 60, *[-1] * 30]
+    store = text_store(tmp_path / "t.lance", label=label)
+    with pytest.raises(LabelError, match=r"30 rows, all in one run, have the label -1 .* --missing-label -1"):
+        read_labels(store, "label")
+    found = read_labels(store, "label", missing_label="-1")
+    assert len(found) == 120 and found.classes == ("0", "1")
+    assert any("30 rows with the label '-1' left out" in note for note in found.notes)
+    with pytest.raises(UsageError, match="no row has the label '7'"):
+        read_labels(store, "label", missing_label="7")
+
+
+@pytest.mark.parametrize(
+    "label", [[-1, 0, 1] * 50, [-1] * 50 + [0] * 50 + [1] * 50, [-1] * 50 + [-2, 3] * 50]
+)
+def test_minus_one_among_others_is_a_class(label: list[object], tmp_path: Path) -> None:
+    found = read_labels(text_store(tmp_path / "t.lance", label=label), "label")
+    assert len(found) == 150 and "-1" in found.classes
+
+
+def test_classes_with_few_test_rows_are_told(tmp_path: Path) -> None:
+    store = text_store(
+        tmp_path / "t.lance", label=["rare" if one % 30 == 0 else "ab"[one % 2] for one in range(150)]
+    )
+    _, notes = divide(store, read_labels(store, "label"), None, 0)
+    assert any(note.startswith("1 class with fewer than 10 test rows") for note in notes)
+
+
+def test_a_sample_takes_what_fits_and_forgets_classes_that_are_not_drawn(tmp_path: Path) -> None:
+    texts = [[f"long {one}"] * 200 for one in range(3)] + [[f"short {one}"] * 2 for one in range(50)]
+    label = [["long"] * 200] * 3 + [["a", "b"]] * 50
+    rows = np.random.default_rng(0).normal(size=(700, SIZE))
+    store = store_of(tmp_path / "w.lance", texts, {"layer_00": rows}, {"label": label})
+    whole = read_labels(store, "label")
+    for seed in range(5):
+        some = whole.sample(150, seed)
+        assert len(some) == 100 and some.classes == ("a", "b") and set(some.labels.tolist()) == {0, 1}
+
+
+def test_the_control_task_does_not_depend_on_the_order_of_rows() -> None:
+    types, labels = np.array([2, 0, 1, 0, 2]), np.array([1, 0, 1, 0, 2])
+    order = np.array([4, 2, 0, 1, 3])
+    drawn = control_labels(types, labels, 0)
+    assert (control_labels(types[order], labels[order], 0) == drawn[order]).all()
 
 
 def test_groups_of_a_column_stay_together(tmp_path: Path) -> None:

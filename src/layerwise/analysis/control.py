@@ -19,9 +19,9 @@ def control_labels(
     """A label for each row that depends on its word type alone, drawn as often as `labels` has it.
 
     Args:
-        types: word type of each row, 0, 1, 2 …
+        types: word type of each row, 0, 1, 2 … in an order that does not depend on that of the rows.
         labels: of the real task: classes, or numbers.
     """
     random = np.random.default_rng(seed)
-    drawn: ndarray[Any, Any] = random.choice(labels, int(types.max(initial=-1)) + 1)[types]
+    drawn: ndarray[Any, Any] = random.choice(np.sort(labels), int(types.max(initial=-1)) + 1)[types]
     return drawn

@@ -10,6 +10,9 @@ from numpy import ndarray
 
 from layerwise.errors import LabelError
 
+PLACEHOLDERS = 10
+"""Fewer rows of -1 may come together by chance."""
+
 MANY = 20
 """More different whole numbers than this are a quantity, not names of classes."""
 
@@ -17,6 +20,34 @@ MANY = 20
 def missing(labels: Shaped[ndarray, " rows"]) -> Bool[ndarray, " rows"]:
     """Which are none: null, NaN or empty."""
     return np.array([label is None or label != label or label == "" for label in labels], bool)
+
+
+def equal_to(labels: Shaped[ndarray, " rows"], one: str) -> Bool[ndarray, " rows"]:
+    """Which are `one`, as text or as a number: `-1` is also -1.0."""
+    number = float(one) if _is_number(one) else None
+    same = [
+        str(label) == one or (number is not None and _is_number(label) and float(label) == number)
+        for label in labels
+    ]
+    return np.array(same, bool)
+
+
+def placeholder(labels: Shaped[ndarray, " rows"]) -> Bool[ndarray, " rows"]:
+    """Rows of -1 that stand for "no label", as the Hub's copies of GLUE have them in the test part; or none.
+
+    They are one run of rows, all other labels are numbers from 0 on, and these are not sorted: as a class or a
+    quantity among others, -1 would not come so.
+    """
+    none = np.zeros(len(labels), bool)
+    if not all(_is_number(label) for label in set(labels.tolist())):
+        return none
+    numbers = labels.astype(float)
+    found, others = numbers == -1, numbers[numbers != -1]
+    run = np.flatnonzero(found)
+    if len(run) < PLACEHOLDERS or run[-1] - run[0] >= len(run) or not len(others) or others.min() < 0:
+        return none
+    changes = int((others[1:] != others[:-1]).sum())
+    return found if changes >= len(np.unique(others)) else none
 
 
 def is_quantity(labels: Shaped[ndarray, " rows"]) -> bool:

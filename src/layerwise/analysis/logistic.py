@@ -57,7 +57,7 @@ def fit_logistic(
     penalty = torch.tensor(strengths, dtype=torch.float32)
     counts = torch.bincount(labels, minlength=classes).float()
     share = counts / counts.sum()
-    curvature = float((share * (1 - share)).mean())
+    curvature = max(float((share * (1 - share)).mean()), 1 / (len(rows) * classes))  # 0 of a single class
     scale = (curvature * variance + penalty[:, None]).rsqrt()[:, None, :]  # (strengths, 1, rank)
     bias_scale = curvature**-0.5
     weight = torch.zeros(len(strengths), classes, rows.shape[1])

@@ -17,16 +17,12 @@ from torch import Tensor
 CONSTANT = 1e-3
 """A dimension counts as constant if its deviation is below this share of the median one: it becomes 0."""
 
-NEGLIGIBLE = 1e-7
+NEGLIGIBLE = 1e-10
 """Axes with less than this share of the largest variance are left out: in float32 they are noise."""
 
 BLOCK_ROWS = 16_384
 
 COLUMNS = 1_024
-
-EXACT = 2e10
-"""Products up to which the covariance is summed in float64. In float32, directions that the rows do not have
-(of copies, say) come out with a variance of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,9 @@ class PrincipalAxes:
     def fit(cls, rows: Float[Tensor, "rows size"], rank: int | None = None) -> PrincipalAxes:
         """Fit on training rows: every axis that they span, or the first `rank` of them.
 
-        The axes come from the smaller of covariance and Gram matrix, which is summed in float64.
+        The axes come from the smaller of covariance and Gram matrix, which is summed in float64. In float32,
+        directions that the rows do not have (of copies, say) come out with a variance of their own, and those of
+        little variance are not uncorrelated.
         """
         mean = rows.mean(0, dtype=torch.float64).float()
         square = torch.zeros_like(mean, dtype=torch.float64)
@@ -63,10 +61,9 @@ class PrincipalAxes:
         if count < size:
             variance, axes = _from_gram(rows, mean, scale, rank)
         else:
-            kind = torch.float64 if count * size**2 <= EXACT else torch.float32
-            covariance = torch.zeros(size, size, dtype=kind)
+            covariance = torch.zeros(size, size, dtype=torch.float64)
             for block in _blocks(rows):
-                standard = (block - mean).mul_(scale).to(kind)
+                standard = (block - mean).mul_(scale).double()
                 covariance.addmm_(standard.T, standard, alpha=1 / count)
             variance, axes = torch.linalg.eigh(covariance)
             kept = _kept(variance, rank)

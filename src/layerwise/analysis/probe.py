@@ -25,7 +25,7 @@ METRICS: Mapping[str, Mapping[str, MakeMetric]] = {
     "regression": {"spearman": scores.spearman, "r2": scores.r_squared},
     "similarity": {"spearman": scores.spearman, "pearson": scores.pearson},
 }
-"""Task to its metrics, the leading one first: by it strengths and layers are chosen."""
+"""Task to its metrics, the leading one first: by it layers are chosen, and strengths of classifiers."""
 
 CONTROL_METRIC = {"classification": "accuracy", "regression": "spearman"}
 """By which selectivity is measured (Hewitt & Liang 2019 use accuracy)."""
@@ -92,8 +92,9 @@ class Fit:
 def fit_probe(rows: Float[Tensor, "rows rank"], variance: Float[Tensor, " rank"], task: Task) -> Fit:
     """Fit every strength on the training part and take the best on the development part.
 
-    Of strengths that score the same the strongest is taken. Logistic probes are fitted coarsely to be
-    compared; the one chosen goes on to its minimum.
+    Of classes the leading metric decides, and between equals the log loss; of numbers the squared error, as a
+    rank correlation does not see how far a probe is shrunk. Logistic probes are fitted coarsely to be compared;
+    the one chosen goes on to its minimum.
 
     Args:
         rows: all parts, on principal axes of the training part.
@@ -101,12 +102,11 @@ def fit_probe(rows: Float[Tensor, "rows rank"], variance: Float[Tensor, " rank"]
     """
     weights, biases = fit_strengths(rows[task.training], task.labels[task.training], variance, task)
     labels = task.labels[task.developing]
-    reached = []
-    for weight, bias in zip(weights, biases, strict=True):
-        predictions = predict(rows[task.developing], weight, bias, task)
-        reached.append(point(METRICS[task.kind][task.leading], labels, predictions))
-    scored = np.nan_to_num(np.array(reached), nan=-np.inf)
-    chosen = max(range(len(scored)), key=lambda number: (scored[number], task.strengths[number]))
+    reached = [
+        _merit(torch.addmm(bias, rows[task.developing], weight.T), labels, task)
+        for weight, bias in zip(weights, biases, strict=True)
+    ]
+    chosen = max(range(len(reached)), key=lambda number: (*reached[number], task.strengths[number]))
     weight, bias = finish(rows, weights[chosen], biases[chosen], task, variance, task.strengths[chosen])
     return Fit(
         task.strengths[chosen],
@@ -115,6 +115,15 @@ def fit_probe(rows: Float[Tensor, "rows rank"], variance: Float[Tensor, " rank"]
         weight,
         bias,
     )
+
+
+def _merit(answers: Tensor, labels: Shaped[ndarray, " rows"], task: Task) -> tuple[float, float]:
+    """By what strengths are compared, the more the better."""
+    known = torch.from_numpy(labels)
+    if task.kind == "regression":
+        return -float((answers[:, 0] - known).double().square().mean()), 0.0
+    score = point(METRICS[task.kind][task.leading], labels, answers.argmax(1).numpy())
+    return score, -float(torch.nn.functional.cross_entropy(answers.double(), known))
 
 
 def finish(

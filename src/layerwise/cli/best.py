@@ -31,6 +31,7 @@ def command(
     folds: asked.FoldsOption = None,
     min_count: asked.MinCountOption = None,
     skip_missing: asked.SkipMissingOption = False,
+    missing_label: asked.MissingLabelOption = None,
     rows: asked.RowsOption = None,
     control: asked.ControlOption = True,
     codelength: asked.CodelengthOption = False,
@@ -54,7 +55,7 @@ def command(
     from layerwise.cli.probe_table import print_report
     from layerwise.cli.progress import live_status
     from layerwise.cli.ship import shipment_line
-    from layerwise.shipping.best import encoder_of, ship_layer
+    from layerwise.shipping.best import encoder_of, ship_layer, shippable
     from layerwise.shipping.target import refuse_there
     from layerwise.store.reader import open_store
     from layerwise.study.probing import probe
@@ -62,6 +63,7 @@ def command(
     opened = open_store(store)
     refuse_there(Path(ship), overwrite)
     encoder = encoder_of(opened.metadata, model)
+    candidates = shippable(encoder, tuple(opened.select(layers)))
     with live_status("probing") as progress:
         found = probe(
             opened,
@@ -74,11 +76,13 @@ def command(
             folds=folds,
             min_count=min_count,
             skip_missing=skip_missing,
+            missing_label=missing_label,
             rows=rows,
             control=control,
             codelength=codelength,
             strengths=asked.strengths(l2),
             seed=seed,
+            candidates=candidates,
             progress=progress,
         )
     if not as_json:

@@ -26,6 +26,7 @@ def command(
     folds: asked.FoldsOption = None,
     min_count: asked.MinCountOption = None,
     skip_missing: asked.SkipMissingOption = False,
+    missing_label: asked.MissingLabelOption = None,
     rows: asked.RowsOption = None,
     control: asked.ControlOption = True,
     codelength: asked.CodelengthOption = False,
@@ -49,7 +50,7 @@ def command(
         given = "--unsupervised and --label" if unsupervised else "neither --label nor --unsupervised"
         raise UsageError(f"{given} were given: expected one of them.")
     if label is None:
-        _signals(store, layers, seed, csv, as_json)
+        _signals(store, layers, rows, seed, csv, as_json)
         return
     from layerwise.cli.probe_table import print_report
     from layerwise.cli.progress import live_status
@@ -72,6 +73,7 @@ def command(
             folds=folds,
             min_count=min_count,
             skip_missing=skip_missing,
+            missing_label=missing_label,
             rows=rows,
             control=control,
             codelength=codelength,
@@ -89,15 +91,17 @@ def command(
         print_report(found.report)
 
 
-def _signals(store: str, layers: str, seed: int, csv: str | None, as_json: bool) -> None:
+def _signals(store: str, layers: str, rows: int | None, seed: int, csv: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from layerwise.cli.signals_table import print_signals
     from layerwise.cli.tables import write_csv
     from layerwise.store.reader import open_store
-    from layerwise.study.signals import unsupervised
+    from layerwise.study.signals import MOST_ROWS, unsupervised
 
-    found = unsupervised(open_store(store), layers=layers, seed=seed)
+    found = unsupervised(
+        open_store(store), layers=layers, rows=MOST_ROWS if rows is None else rows, seed=seed
+    )
     if csv is not None:
         write_csv([asdict(layer) for layer in found.layers], csv)
     if as_json:

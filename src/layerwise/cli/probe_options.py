@@ -34,6 +34,9 @@ FoldsOption = Annotated[
 ]
 MinCountOption = Annotated[int | None, typer.Option(help="Leave out rows of classes with fewer examples.")]
 SkipMissingOption = Annotated[bool, typer.Option("--skip-missing", help="Leave out rows without a label.")]
+MissingLabelOption = Annotated[
+    str | None, typer.Option(help="A value that stands for no label, such as -1: such rows are left out.")
+]
 RowsOption = Annotated[
     int | None, typer.Option(help="Probe a sample of at most so many rows.", show_default="all")
 ]

@@ -71,7 +71,8 @@ class ScalarMix:
 
     Attributes:
         layers: the layers mixed.
-        shares: softmax weight of each, after every layer was scaled to the same mean square norm.
+        shares: softmax weight of each, after every layer was scaled to the same deviation of a typical (the
+            median) dimension. All are equal where no mix predicted held-out rows better than the mean.
         weights, gamma: the same mix of unscaled layers, as `extract --mix scalar --mix-weights` takes it
             (weights before the softmax).
         rows: training rows that it was learned on.
@@ -129,8 +130,8 @@ class ProbeReport:
         majority: scores of answering the most frequent class of the training part (its mean, in regression).
         best: the layer with the highest score on the development part.
         last: the last layer.
-        enough: the lowest layer that is not significantly worse than `best`; cheaper and as good, as
-            far as this test part can tell.
+        enough: the lowest layer that is not significantly worse than `best`: cheaper, and not proven to be as
+            good; `best_against_enough` says by how much it may be worse.
         best_against_last, best_against_enough: paired comparisons on the test part.
         scalar_mix: the learned mix, if several layers are there.
         confusion: rows of the test part by (right class, the best layer's answer); empty in regression.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,25 @@ def encoder_of(made: Mapping[str, Any], model: str | None = None) -> Encoder:
     return encoder
 
 
+def shippable(encoder: Encoder, layers: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Those of the layers that some cut of the model gives.
+
+    Raises:
+        ModelError: there is none; the message says why the last one is not.
+    """
+    found = []
+    for layer in layers:
+        try:
+            cut.blocks_needed(encoder.engine, encoder.select(layer).layers[0], encoder.files.name)
+        except ModelError as error:
+            refused = error
+        else:
+            found.append(layer)
+    if not found:
+        raise refused
+    return tuple(found)
+
+
 def ship_layer(
     made: Mapping[str, Any],
     encoder: Encoder,
@@ -59,14 +78,8 @@ def ship_layer(
 
     Raises:
         UsageError: the folder is there.
-        ModelError: no cut of the model gives that layer; the message says why, and how to leave it out.
+        ModelError: no cut of the model gives that layer; the message says why.
     """
-    try:
-        cut.blocks_needed(encoder.engine, encoder.select(layer).layers[0], encoder.files.name)
-    except ModelError as error:
-        fitting = "final" if encoder.has_final else "1:"
-        hint = f" (--layers {fitting} compares none but those that can be shipped)"
-        raise ModelError(f"{str(error).removesuffix('.')}{hint}.") from error
     unit = made.get("unit")
     return ship(
         encoder,

@@ -95,9 +95,8 @@ class Fold:
     def _fit(self, turned: Tensor, variance: Tensor, codelength: bool) -> FoldFit:
         fit = fit_probe(turned, variance, self.task)
         control = None
-        if self.control is not None:  # with the strength that the task itself chose
-            alone = replace(self.control, strengths=(fit.l2,))
-            control = fit_probe(turned, variance, alone).predictions
+        if self.control is not None:  # its own strength: the task's may keep it from learning by heart
+            control = fit_probe(turned, variance, self.control).predictions
         bits = code_length(turned, variance, self.task) if codelength else None
         uniform = uniform_length(self.task) if codelength else None
         return FoldFit(fit, control, bits, uniform, fit.weight.numpy(), fit.bias.numpy())

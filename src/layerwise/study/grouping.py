@@ -22,34 +22,43 @@ def group_rows(
     """A group for each labelled row, 0, 1, 2 …, and what a reader should know about it ("" for nothing).
 
     Rows of one text, or of texts that consist of the same units, are one group; with a column, also rows that
-    are equal in it. Pairs are one group if they share a text, where a probe is trained on them; where
-    nothing is trained, if they are the same two texts in either order.
+    are equal in it (null is equal to nothing). Pairs are one group if they share a text.
 
-    Where copies would tie more than a fifth of the rows to each other (`ok` is in every conversation), the
-    column alone decides, or the two texts of a pair, and the note says so.
+    Where copies would tie more than a fifth of the rows to each other (`ok` is in every conversation), the text
+    alone decides, or the column, or the two texts of a pair, and the note says so.
     """
     texts = _text_keys(store)
     own = texts[rows]
+    table = store.to_table(["text_id", *([column] if column else [])]).take(pa.array(rows))
+    record = table["text_id"].to_numpy()
     if column is not None:
-        table = store.to_table(["text_id", column]).take(pa.array(rows))
-        given = -1 - codes(table[column])  # not to be taken for a text's number
-        alone = joined(table["text_id"].to_numpy(), given)
+        given = -1 - _own_if_null(table[column])  # not to be taken for a text's number
+        alone = joined(record, given)
         tied = joined(number_groups(own if partners is None else joined(own, texts[partners])), given)
         why = f"Copies of a text are in several groups of {column!r} and may be in different parts"
     elif partners is not None:
         other = texts[partners]
         alone = number_groups(_unordered(own, other))
-        tied = joined(own, other) if trained else alone
-        why = "Pairs that share a text may be in different parts"
-    elif _has_pairs(store):
-        record = number_groups(store.to_table(["text_id"])["text_id"].to_numpy()[rows])
-        alone, tied = record, joined(number_groups(own), -1 - record)
-        why = "Copies of a text may be in different parts"
+        tied = joined(own, other)
+        why = (
+            "Pairs that share a text may be in different parts"
+            if trained
+            else "Pairs that share a text count as independent, so intervals are too narrow"
+        )
     else:
-        return number_groups(own), ""
+        alone = number_groups(record)
+        tied = joined(number_groups(own), -1 - alone) if _has_pairs(store) else number_groups(own)
+        why = "Copies of a text may be in different parts"
     if _largest(tied) <= max(MOST, _largest(alone)):
         return tied, ""
-    return alone, f"{why}: together they are {_largest(tied):.0%} of the rows."
+    return alone, f"{why}: kept together, they would be {_largest(tied):.0%} of the rows in one group."
+
+
+def _own_if_null(column: pa.ChunkedArray) -> Keys:
+    """A number for each value; every null has one of its own."""
+    numbers, null = codes(column), column.is_null().to_numpy()
+    numbers[null] = len(numbers) + np.arange(null.sum())
+    return numbers
 
 
 def _unordered(first: Keys, second: Keys) -> Keys:

@@ -9,13 +9,20 @@ import pyarrow as pa
 from jaxtyping import Int, Shaped
 from numpy import ndarray
 
-from layerwise.analysis.label_codes import as_classes, as_numbers, is_quantity, missing
+from layerwise.analysis.label_codes import (
+    as_classes,
+    as_numbers,
+    equal_to,
+    is_quantity,
+    missing,
+    placeholder,
+)
 from layerwise.analysis.resampling import number_groups
 from layerwise.errors import LabelError, UsageError, choose
 from layerwise.reports.wording import counted
 from layerwise.store.layer_column import to_numpy
 from layerwise.store.reader import Store
-from layerwise.study.grouping import codes, group_rows
+from layerwise.study.grouping import group_rows
 
 TASKS = ("auto", "classification", "regression")
 
@@ -30,7 +37,7 @@ class Labelled:
         labels: (rows,) codes of classes as int64, or numbers as float32.
         classes: their names, in order of the codes; empty in regression.
         groups: (rows,) 0, 1, 2 …; rows of one group stay together.
-        types: (rows,) word type of each row, 0, 1, 2 …; None where rows are texts.
+        types: (rows,) word type of each row, 0, 1, 2 … in alphabetical order; None where rows are texts.
         notes: what was left out, a sentence each.
     """
 
@@ -59,15 +66,24 @@ class Labelled:
         )
 
     def sample(self, most: int, seed: int) -> Labelled:
-        """Whole groups, drawn at random until there are `most` rows; all if there are no more."""
+        """Whole groups in random order, as far as each still fits into `most` rows; all if there are no more.
+
+        Classes that are not drawn are left out.
+        """
         if most >= len(self):
             return self
-        sizes = np.bincount(self.groups)
-        order = np.random.default_rng(seed).permutation(len(sizes))
-        drawn = order[np.cumsum(sizes[order]) <= most]
+        sizes, room, drawn = np.bincount(self.groups), most, []
+        for group in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+            if sizes[group] <= room:
+                drawn.append(group)
+                room -= sizes[group]
         kept = np.isin(self.groups, drawn)
         found = self.only(kept, f"A sample of {kept.sum():,} of {len(self):,} rows, in whole groups.")
-        return replace(found, groups=number_groups(found.groups))
+        found = replace(found, groups=number_groups(found.groups))
+        if not self.classes:
+            return found
+        there, labels = np.unique(found.labels, return_inverse=True)
+        return replace(found, labels=labels, classes=tuple(self.classes[code] for code in there))
 
 
 def read_labels(
@@ -79,6 +95,7 @@ def read_labels(
     pair: bool = False,
     min_count: int | None = None,
     skip_missing: bool = False,
+    missing_label: str | None = None,
 ) -> Labelled:
     """Read and check the labels of a store.
 
@@ -90,6 +107,7 @@ def read_labels(
         pair: whether the two texts of a pair are one row.
         min_count: leave out rows of classes with fewer; by default a class with one row is an error.
         skip_missing: leave out rows without a label.
+        missing_label: a value that stands for no label, such as `"-1"`; its rows are left out.
 
     Raises:
         UsageError: a column that is not there, or a store of another kind.
@@ -112,7 +130,7 @@ def read_labels(
         labels=np.array(_values(table[label], label), dtype=object),
         classes=(),
         groups=np.zeros(len(first), np.int64),
-        types=None if store.unit == "text" else codes(table["unit"]),
+        types=None if store.unit == "text" else _types(table["unit"]),
         notes=(),
     )
     found = _without_vectorless(store, found)
@@ -122,7 +140,8 @@ def read_labels(
             found = found.only(
                 ~outside, f"{counted(int(outside.sum()), 'token')} that belong to no word left out."
             )
-    found = _encode(_without_missing(found, label, skip_missing), label, task, min_count)
+    found = _without_missing(_without_placeholders(found, label, missing_label), label, skip_missing)
+    found = _encode(found, label, task, min_count)
     groups, note = group_rows(store, found.rows, found.partners, group, trained=bool(found.classes))
     return replace(found, groups=groups, notes=(*found.notes, note) if note else found.notes)
 
@@ -168,6 +187,13 @@ def _values(column: pa.ChunkedArray, label: str) -> list[object]:
     return values
 
 
+def _types(units: pa.ChunkedArray) -> Int[ndarray, " rows"]:
+    coded = units.combine_chunks().dictionary_encode()
+    place = np.argsort(np.argsort(np.array(coded.dictionary.to_pylist(), dtype=object)))
+    types: ndarray = place[coded.indices.to_numpy()]
+    return types
+
+
 def _without_vectorless(store: Store, found: Labelled) -> Labelled:
     if not store.num_not_embedded:
         return found
@@ -179,6 +205,22 @@ def _without_vectorless(store: Store, found: Labelled) -> Labelled:
         kept &= valid[found.partners]
     missing = int((~kept).sum())
     return found.only(kept, f"{counted(missing, 'row')} without a vector left out.") if missing else found
+
+
+def _without_placeholders(found: Labelled, label: str, value: str | None) -> Labelled:
+    if value is not None:
+        gone = equal_to(found.labels, value)
+        if not gone.any():
+            raise UsageError(f"no row has the label {value!r} in {label!r}: leave --missing-label out.")
+        return found.only(~gone, f"{counted(int(gone.sum()), 'row')} with the label {value!r} left out.")
+    none = placeholder(found.labels)
+    if none.any():
+        raise LabelError(
+            f"{none.sum():,} rows, all in one run, have the label {found.labels[none.argmax()]} in {label!r}, which "
+            "published sets write where there is no label: pass --missing-label -1 to leave them out, or give the "
+            "class another name if it is one."
+        )
+    return found
 
 
 def _without_missing(found: Labelled, label: str, skip: bool) -> Labelled:

@@ -6,6 +6,7 @@ learned; a second pass builds mix and concatenation of all rows. No two layers a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from layerwise.analysis.learned_mix import learn_shares
-from layerwise.analysis.principal_axes import PrincipalAxes
+from layerwise.analysis.principal_axes import CONSTANT, PrincipalAxes
 from layerwise.analysis.probe import Task
 from layerwise.reports.probing import ScalarMix
 from layerwise.store.reader import Name
@@ -46,7 +47,7 @@ class Mixtures:
         self._shares: Float[Tensor, " layers"]
 
     def see(self, vectors: Float[Tensor, "vectors size"]) -> None:
-        """Take a layer into the mean, and its training rows into the sample at mean square norm 1."""
+        """Take a layer into the mean, and its training rows into the sample at scale 1."""
         each = 1 if self._rows.found.partners is None else 2
         if self._sum is None or self._sample is None:
             self._sum = torch.zeros_like(vectors)
@@ -58,9 +59,8 @@ class Mixtures:
         count = len(own) // each
         for member, part in enumerate(vectors.chunk(each)):
             own[member * count : (member + 1) * count] = part[:count]
-        scale = float(own.square().sum(1).mean().clamp(min=1e-12).rsqrt())
-        own *= scale
-        self._scales.append(scale)
+        self._scales.append(_scale(own))
+        own *= self._scales[-1]
 
     def mean(self) -> Float[Tensor, "rows width"]:
         """Features of the layers' mean, unscaled, as `mix="mean"` makes it. The sum is given up."""
@@ -68,15 +68,15 @@ class Mixtures:
         mean, self._sum = self._sum.div_(len(self._layers)), None
         return self._rows.features(mean)
 
-    def learn(self, l2: float) -> ScalarMix:
+    def learn(self) -> ScalarMix:
         """Learn the scalar mix on the sample."""
         assert self._sample is not None
         task = self._task
         count = self._sample.shape[1] // (1 if self._rows.found.partners is None else 2)
         labels = torch.from_numpy(task.labels[:count])
-        self._shares = learn_shares(self._sample, labels, task.classes, l2, self._rows.features)
+        self._shares = learn_shares(self._sample, labels, task.classes, task.strengths, self._rows.features)
         unscaled = self._shares * torch.tensor(self._scales)
-        gamma = float(unscaled.sum())
+        gamma = float(unscaled.sum().clamp(min=1e-30))
         return ScalarMix(
             layers=self._layers,
             shares=tuple(self._shares.tolist()),
@@ -128,6 +128,18 @@ class Mixtures:
             some = torch.cat([half[:AXES_ROWS] for half in layer.chunk(2)]) if pair else layer[:AXES_ROWS]
             parts.append(self._rows.features(some))
         return PrincipalAxes.fit(torch.cat(parts, 1), min(CONCAT_AXES, CONCAT_VALUES // rows))
+
+
+def _scale(vectors: Float[Tensor, "vectors size"]) -> float:
+    """What makes a layer as large as others: 1 / (typical deviation of a dimension · √size), 0 if none varies.
+
+    The median deviation is not moved by the few dimensions of massive activations (Sun et al. 2024), which the
+    norm would measure and nothing else.
+    """
+    deviations = vectors.double().std(0)
+    varying = deviations[deviations > CONSTANT * deviations.median()]
+    typical = float(varying.median()) if len(varying) else 0.0
+    return 1 / (typical * math.sqrt(vectors.shape[1])) if typical else 0.0
 
 
 def mean_mix(mixes: Sequence[ScalarMix]) -> ScalarMix:

@@ -15,6 +15,7 @@ from layerwise.analysis.probe import METRICS
 from layerwise.errors import UsageError
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.reports.probing import Feature, ProbeReport
+from layerwise.reports.verdict import name_of
 from layerwise.store.reader import Name, Store
 from layerwise.study.labels import Labelled
 from layerwise.version import __version__
@@ -54,12 +55,14 @@ class ProbeRun:
     Attributes:
         store, label, seed, progress: as in `probe`.
         layers: those probed, in order.
+        candidates: those of them that may be chosen.
         begun: when, on `time.perf_counter`'s clock.
     """
 
     store: Store
     label: str
     layers: list[Name]
+    candidates: list[Name]
     seed: int
     progress: Progress
     begun: float = field(default_factory=time.perf_counter)
@@ -68,6 +71,15 @@ class ProbeRun:
     def last(self) -> Name:
         """The last layer."""
         return self.layers[-1]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which layers were only compared."""
+        beside = [layer for layer in self.layers if layer not in self.candidates]
+        if not beside:
+            return ()
+        names = ", ".join(map(name_of, beside))
+        return (f"{names[:1].upper()}{names[1:]}: compared only, the best is chosen among the other layers.",)
 
     @property
     def seconds(self) -> float:

@@ -75,7 +75,9 @@ class ProbeTable:
         """The feature with the highest score on the development part; the lower layer of equals."""
         return max(features, key=lambda feature: np.nan_to_num(self.rows[feature].development, nan=-np.inf))
 
-    def compared(self, layers: Sequence[Feature], best: Feature) -> tuple[Difference, Difference, Feature]:
+    def compared(
+        self, layers: Sequence[Feature], best: Feature, last: Feature
+    ) -> tuple[Difference, Difference, Feature]:
         """The best layer against the last, and against the lowest that cannot be told from it, and this one.
 
         Development parts of several folds are test parts of others, so the best was chosen on the rows
@@ -84,7 +86,7 @@ class ProbeTable:
         among = layers if len(self._folds) > 1 else ()
         enough = self._paired.enough(layers, best, among)
         against_last, against_enough = (
-            self._paired.difference(best, other, among) for other in (layers[-1], enough)
+            self._paired.difference(best, other, among) for other in (last, enough)
         )
         return against_last, against_enough, enough
 

@@ -27,11 +27,13 @@ def probe(
     pair: bool = False,
     min_count: int | None = None,
     skip_missing: bool = False,
+    missing_label: str | None = None,
     rows: int | None = None,
     control: bool = True,
     codelength: bool = False,
     strengths: Sequence[float] | None = None,
     seed: int = 0,
+    candidates: Sequence[int | str] | None = None,
     progress: Progress = lambda doing: None,
 ) -> Probed:
     """Probe every layer of a store for a label, and beside them their mean, concatenation and learned mix.
@@ -53,12 +55,14 @@ def probe(
             cosine of their vectors, without any training; for classes a probe on |u − v| and u ∘ v.
         min_count: leave out rows of classes with fewer; by default a class with one row is an error.
         skip_missing: leave out rows without a label.
+        missing_label: a value that stands for no label, such as `"-1"`; its rows are left out.
         rows: probe a sample of at most so many rows, in whole groups. A layer of all rows is held in
             memory twice, as float32.
         control: also probe a control task (Hewitt & Liang 2019), where rows are words or tokens.
         codelength: also compute the online code length (Voita & Titov 2020); classification only.
         strengths: L2 strengths to choose from; 1e-5, 1e-4 … 100 by default.
         seed: of split, bootstrap, control task and examples.
+        candidates: the layers that may be chosen as the best, by default all; the others are in the table only.
         progress: called with what is being done.
 
     Raises:
@@ -70,9 +74,20 @@ def probe(
     _check(strengths, seed)
     if rows is not None and rows < 1:
         raise UsageError(f"{rows} rows were asked for: expected at least 1.")
-    run = ProbeRun(store, label, list(store.select(layers)), seed, progress)
+    chosen = list(store.select(layers))
+    able = [one for one in chosen if candidates is None or one in candidates]
+    if not able:
+        raise UsageError(f"none of the layers {layers!r} may be chosen: expected one of {candidates}.")
+    run = ProbeRun(store, label, chosen, able, seed, progress)
     found = read_labels(
-        store, label, task=task, group=group, pair=pair, min_count=min_count, skip_missing=skip_missing
+        store,
+        label,
+        task=task,
+        group=group,
+        pair=pair,
+        min_count=min_count,
+        skip_missing=skip_missing,
+        missing_label=missing_label,
     )
     if rows is not None:
         found = found.sample(rows, seed)

@@ -60,7 +60,9 @@ class SimilarityTable:
         """The highest score on the rows that are not tested; on all where all are."""
         return max(features, key=lambda feature: np.nan_to_num(self.rows[feature].development, nan=-np.inf))
 
-    def compared(self, layers: Sequence[Feature], best: Feature) -> tuple[Difference, Difference, Feature]:
+    def compared(
+        self, layers: Sequence[Feature], best: Feature, last: Feature
+    ) -> tuple[Difference, Difference, Feature]:
         """The best layer against the last, and against the lowest that cannot be told from it, and this one.
 
         Where all pairs are test pairs, the best was chosen on them, and the comparisons allow for it.
@@ -68,7 +70,7 @@ class SimilarityTable:
         among = () if self._others.any() else layers
         enough = self._paired.enough(layers, best, among)
         against_last, against_enough = (
-            self._paired.difference(best, other, among) for other in (layers[-1], enough)
+            self._paired.difference(best, other, among) for other in (last, enough)
         )
         return against_last, against_enough, enough
 
@@ -133,8 +135,8 @@ def probe_similarity(run: ProbeRun, found: Labelled, split: str | None) -> Probe
         table.add("mean", cosines.mean())
         table.add("concat", cosines.concat())
         notes += ("There is no scalar mix, as cosines are compared without training.",)
-    best = table.best(run.layers)
-    against_last, against_enough, enough = table.compared(run.layers, best)
+    best = table.best(run.candidates)
+    against_last, against_enough, enough = table.compared(run.candidates, best, run.last)
     report = ProbeReport(
         **run.head(found, "similarity"),
         folds=1,
@@ -150,6 +152,6 @@ def probe_similarity(run: ProbeRun, found: Labelled, split: str | None) -> Probe
         examples=(),
         control="",
         seconds=run.seconds,
-        notes=(*found.notes, *notes),
+        notes=(*found.notes, *run.notes, *notes),
     )
     return Probed(report, {})

@@ -45,10 +45,10 @@ def probe_trained(
     table = ProbeTable(found, made, run.seed)
     for feature, own in fits.items():
         table.add(feature, own)
-    best, several = table.best(run.layers), len(run.layers) > 1
-    against_last, against_enough, enough = table.compared(run.layers, best)
+    best, several = table.best(run.candidates), len(run.candidates) > 1
+    against_last, against_enough, enough = table.compared(run.candidates, best, run.last)
     if several and len(made) > 1:
-        anew = shown(table.chosen_anew(fits, run.layers))
+        anew = shown(table.chosen_anew(fits, run.candidates))
         notes += (
             f"The best layer was chosen on rows that other folds test, so its own score may flatter it: where each "
             f"fold chooses a layer on its development part alone, {METRIC_NAMES[made[0].task.leading]} is {anew}. "
@@ -79,7 +79,7 @@ def probe_trained(
         else (),
         control=CONTROL if control and found.types is not None else "",
         seconds=run.seconds,
-        notes=(*found.notes, *notes, *reduced),
+        notes=(*found.notes, *run.notes, *notes, *reduced),
     )
     return Probed(report, {} if found.partners is not None else _probes(run, report, made, fits))
 
@@ -110,8 +110,7 @@ def _fit(
             continue
         run.progress(f"the layers together{where}")
         add("mean", fold.fit(mixtures.mean(), codelength=codelength))
-        best = max((fits[layer][-1].fit for layer in run.layers), key=lambda fit: fit.development)
-        mixes.append(mixtures.learn(best.l2))
+        mixes.append(mixtures.learn())
         mixed, joined, note = mixtures.build()
         add("concat", (fold.fit_components if note else fold.fit)(joined, codelength=codelength))
         del joined
