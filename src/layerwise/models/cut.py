@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +127,21 @@ def save(encoder: Encoder, model: nn.Module, weights: dict[str, Tensor], folder:
     something else: XLM looks token types up among its words. Its tokenizer.json says the same, for
     those who read nothing else (the tokenizers library beside onnxruntime): MiniLM's pads every text
     to 128 tokens and cuts it there.
+
+    Raises:
+        OSError: a file cannot be written.
+        ModelError: see `padding_token`.
     """
+    tokenizer, padding = encoder.tokenizer, padding_token(encoder)
+    if padding != tokenizer.pad_token:
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.pad_token = padding
     with quiet():
         model.save_pretrained(folder, state_dict=weights)  # type: ignore[operator]
-        encoder.tokenizer.save_pretrained(folder)
-    _tokenizer_alone(folder / "tokenizer.json", encoder.max_length)
+        with _faults_of_files():
+            tokenizer.save_pretrained(folder)
+    with _faults_of_files():
+        _tokenizer_alone(folder / "tokenizer.json", encoder.max_length)
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text("utf-8"))
     config |= {"model_max_length": encoder.max_length, "padding_side": "right", "truncation_side": "right"}
@@ -143,6 +155,17 @@ def save(encoder: Encoder, model: nn.Module, weights: dict[str, Tensor], folder:
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
+@contextmanager
+def _faults_of_files() -> Iterator[None]:
+    """An `OSError` for the bare `Exception` with which the tokenizers library says that a disk is full."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        raise OSError(str(error)) from error
+
+
 def _tokenizer_alone(path: Path, max_length: int) -> None:
     """Cut at the longest text of the model, and pad nothing."""
     tokenizer = Tokenizer.from_file(str(path))
@@ -151,19 +174,62 @@ def _tokenizer_alone(path: Path, max_length: int) -> None:
     tokenizer.save(str(path))
 
 
-def output_vectors(encoder: Encoder, text: str) -> Tensor:
-    """What transformers alone gives for one text: its tokenizer, one forward pass, the last hidden state.
+def padding_token(encoder: Encoder) -> str:
+    """The token that fills a batch: the tokenizer's own, if the model has a vector for it, else another special one.
+
+    Which one makes no difference, since nothing looks at padding; `verify` makes sure of that.
+
+    Raises:
+        ModelError: there is no special token that the model has a vector for.
+    """
+    known = encoder.engine.model.get_input_embeddings().weight.shape[0]
+    own = encoder.tokenizer.pad_token_id
+    if own is not None and own < known:
+        return str(encoder.tokenizer.pad_token)
+    added = encoder.tokenizer.backend_tokenizer.get_added_tokens_decoder()
+    special = {number: token.content for number, token in added.items() if token.special and number < known}
+    tokenizer, config = encoder.tokenizer, encoder.engine.model.config
+    wished = (
+        getattr(config, "pad_token_id", None),
+        tokenizer.sep_token_id,
+        tokenizer.eos_token_id,
+        tokenizer.unk_token_id,
+        tokenizer.cls_token_id,
+        *special,
+    )
+    for number in wished:
+        if number in special:
+            return str(special[number])
+    raise ModelError(
+        f"{encoder.files.name!r} cannot be shipped: its tokenizer has no padding token that the model has a vector for, "
+        "nor another special token in its place, and sentence-transformers pads every batch; set its pad_token to a "
+        "token of the model, and save it."
+    )
+
+
+def output_vectors(encoder: Encoder, texts: Sequence[str]) -> list[Tensor]:
+    """What transformers alone gives: its tokenizer, one forward pass, the last hidden state.
+
+    Args:
+        texts: one, or several as one padded batch.
 
     Returns:
-        (tokens, hidden_size) of all tokens, special ones included, of a text cut to the model's length.
+        (tokens, hidden_size) a text, of all tokens, special ones included, of a text cut to the model's length.
     """
     engine = encoder.engine
     before = engine.attention
-    inputs = encoder.tokenizer(text, truncation=True, max_length=encoder.max_length, return_tensors="pt")
+    inputs = encoder.tokenizer(
+        list(texts),
+        padding=len(texts) > 1,
+        truncation=True,
+        max_length=encoder.max_length,
+        return_tensors="pt",
+    )
     engine.use("eager")
     try:
         with torch.inference_mode():
-            output: Tensor = engine.model(**inputs)[0][0, : inputs["input_ids"].shape[1]]
+            output: Tensor = engine.model(**inputs)[0]
     finally:
         engine.use(before)
-    return output
+    lengths = inputs["attention_mask"].sum(dim=1).tolist()
+    return [one[:length] for one, length in zip(output, lengths, strict=True)]

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from layerwise.errors import UsageError
 from layerwise.ops.projection import Projection
@@ -131,6 +132,18 @@ def _write_dense(folder: Path, projection: Projection) -> None:
             "activation_function": "torch.nn.modules.linear.Identity",
         },
     )
+
+
+def behind_pooling(folder: Path, pooled: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """What the modules in a folder that stand behind its pooling make of vectors (texts, size), in float64."""
+    vectors = pooled.astype(np.float64)
+    for module in json.loads((folder / "modules.json").read_text("utf-8"))[2:]:
+        if module["type"].endswith(".Dense"):
+            weights = load_file(folder / module["path"] / "model.safetensors")
+            vectors = vectors @ weights["linear.weight"].T.astype(np.float64) + weights["linear.bias"]
+        else:  # Normalize, with the eps of torch.nn.functional.normalize
+            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors
 
 
 def _write(path: Path, document: Any) -> None:

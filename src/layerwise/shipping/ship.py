@@ -93,6 +93,7 @@ def ship(
     notes = [note] if note else []
     if not encoder.engine.mixes_lengths:
         notes.append(LOOKS_AT_PADDING)
+    notes += _tokenizer_notes(encoder)
     base = read_base_modules(encoder.files.folder)
     notes += base.notes(used)
     notes += [] if mapped is None else _projection_notes(mapped, used)
@@ -123,7 +124,7 @@ def ship(
             "versions": _versions(),
         }
         _write_settings(folder, document)
-        found, error = verify(encoder, folder, chosen, used)
+        found, error = verify(encoder, folder, chosen, used, mapped, normalize)
         document["layer"] = "final" if found.has_final else blocks
         document["weights_sha256"] = found.files.weights_sha256
         if mapped is not None:
@@ -181,6 +182,24 @@ def _projection_notes(projection: Projection, pooling: str) -> list[str]:
             f"variance and of the neighbours was measured on the former (fit one on a store of --pooling {pooling})."
         ]
     return []
+
+
+def _tokenizer_notes(encoder: Encoder) -> list[str]:
+    own, padding = encoder.tokenizer.pad_token, cut.padding_token(encoder)
+    said = []
+    if padding != own:
+        lacks = (
+            "has no padding token" if own is None else f"pads with {own!r}, which the model has no vector for"
+        )
+        said.append(
+            f"the base model's tokenizer {lacks}; the folder's pads with {padding!r}: no vector depends on it."
+        )
+    if getattr(encoder.tokenizer, "truncation_side", "right") == "left":
+        said.append(
+            "the base model's tokenizer cuts a long text at its beginning, and the folder's at its end, as the layer "
+            "was compared."
+        )
+    return said
 
 
 def _probe_notes(probe: LinearProbe, pooling: str) -> list[str]:
