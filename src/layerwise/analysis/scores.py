@@ -12,8 +12,8 @@ from numpy import ndarray
 
 from layerwise.analysis.resampling import Metric
 
-_ROWS = 4_000_000
-"""Rows times rounds held at once."""
+_ROWS = 250_000
+"""Rows times rounds held at once: few enough to stay in the cache."""
 
 
 def confusion(
@@ -114,16 +114,16 @@ class _Ranks:
         self._ends = np.append(np.flatnonzero(np.diff(self._block[self._order])), len(values) - 1)
 
     def __call__(self, weights: Float[ndarray, "rounds rows"]) -> Float[ndarray, "rounds rows"]:
-        until = np.cumsum(weights[:, self._order], axis=1, dtype=np.float64)[:, self._ends]
+        until = np.cumsum(weights.take(self._order, axis=1), axis=1, dtype=np.float64).take(self._ends, axis=1)
         before = np.concatenate([np.zeros_like(until[:, :1]), until[:, :-1]], axis=1)
-        ranks: ndarray = ((before + until + 1) / 2)[:, self._block]
+        ranks: ndarray = ((before + until + 1) / 2).take(self._block, axis=1)
         return ranks
 
 
 def _by_rows(counts: ndarray, groups: ndarray, score: Metric) -> ndarray:
     block = max(1, _ROWS // max(1, len(groups)))
     return np.concatenate(
-        [score(counts[first : first + block][:, groups]) for first in range(0, len(counts), block)]
+        [score(counts[first : first + block].take(groups, axis=1)) for first in range(0, len(counts), block)]
     )
 
 
