@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from safetensors import SafetensorError
 
@@ -35,15 +38,37 @@ def whole_folder(target: Path, source: Path, overwrite: bool) -> Iterator[Path]:
         raise LayerwiseError(f"{target} cannot be written: {error.strerror or error}.") from error
     try:
         try:
-            yield draft
-            _open_to_readers(draft)
-            refuse_there(target, overwrite)  # again: somebody may have been quicker
-            _publish(draft, target)
+            with _termination_as_interrupt():
+                yield draft
+                _open_to_readers(draft)
+                refuse_there(target, overwrite)  # again: somebody may have been quicker
+                _publish(draft, target)
         except (OSError, SafetensorError) as error:  # the second where safetensors meets a full disk
             said = getattr(error, "strerror", None) or error
             raise LayerwiseError(f"{target} cannot be written: {said}.") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM like Ctrl-C, which removes the draft: by default it ends the process on the spot.
+
+    A handler that the program has set itself stays.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def refuse(target: Path, source: Path, overwrite: bool) -> None:
