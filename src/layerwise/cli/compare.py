@@ -53,9 +53,11 @@ def command(
 def _draw(found: Comparison, path: str) -> None:
     from layerwise.plots.drawing import save
     from layerwise.plots.matrices import heatmap
+    from layerwise.plots.names import short
 
     second = found.second or found.first
-    named = {"row_title": f"layer of {found.first.model}", "column_title": f"layer of {second.model}"}
+    down, across = short(found.first.model, end=True), short(second.model, end=True)
+    named = {"row_title": f"layer of {down}", "column_title": f"layer of {across}"}
     title = f"Debiased linear CKA, {found.rows:,} {found.unit}s"
     save(heatmap(found.cka, found.first.layers, second.layers, title=title, of="CKA", **named), path)
 

@@ -8,13 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from layerwise.plots.drawing import COLOURS, LINES, MAP, MARKERS, OTHER, new_figure, quiet
+from layerwise.plots.apart import apart
+from layerwise.plots.drawing import (
+    COLOURS,
+    LEGEND,
+    LINES,
+    MAP,
+    MARKERS,
+    OTHER,
+    entitle,
+    legend_width,
+    new_figure,
+    quiet,
+)
 from layerwise.plots.fonts import printable
+from layerwise.plots.names import short, short_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CLASSES = 8
+MOST_OF_CONTEXT = 90
+"""Places of a line beneath the paths of a word."""
+
+INSIDE = (400.0, 240.0)
+"""About the points that the paths of a word stretch over, across and up, whatever stands beneath."""
+
 Points = np.ndarray[Any, Any]
 
 
@@ -39,7 +58,9 @@ def small_multiples(
     """
     across = min(len(points), 4 if len(points) <= 16 else 5)
     down = math.ceil(len(points) / across)
-    figure = new_figure(2.1 * across + 1.7, 2.1 * down + 0.7)
+    classes = None if classes is None else short_names(classes)
+    legend = (*classes, short(label)) if classes else ()
+    figure = new_figure(2.1 * across + max(1.7, legend_width(legend)), 2.1 * down + 0.7)
     grid = figure.subplots(down, across, squeeze=False)
     drawn: list[Any] = []
     for place, axes in enumerate(grid.flat):
@@ -56,18 +77,18 @@ def small_multiples(
             axes.text(0.5, 0.5, "constant", transform=axes.transAxes, ha="center", va="center", fontsize=8)
             continue
         drawn = _scatter(axes, points[place], classes, class_of, numbers)
-    figure.suptitle(printable(title), fontsize=10)
+    entitle(figure, title, legend)
     if classes and drawn:
         figure.legend(
             handles=drawn,
             loc="outside right upper",
-            fontsize=8,
+            fontsize=LEGEND,
             frameon=False,
-            title=printable(label),
+            title=printable(short(label)),
             markerscale=2,
         )
     elif numbers is not None and drawn:
-        figure.colorbar(drawn[0], ax=grid, label=printable(label), shrink=0.6)
+        figure.colorbar(drawn[0], ax=grid, label=printable(short(label)), shrink=0.6)
     return figure
 
 
@@ -113,26 +134,50 @@ def path(
 ) -> Figure:
     """A line an occurrence through its places at each layer: (occurrences, layers, 2).
 
-    The first layer is a hollow ring, the last a filled marker; layers are numbered along the mean path.
+    The first layer is a hollow ring, the last a filled marker; layers are numbered along the mean path, and
+    numbers that have no room there stand beside it.
     """
-    figure = new_figure(7.2, 4.8 + 0.2 * len(paths))
+    figure = new_figure(7.2, 4.8 + 0.2 * len(paths))  # see INSIDE
     axes = figure.add_subplot()
     for number, (one, context) in enumerate(zip(paths, contexts, strict=True)):
         colour, line = COLOURS[number % 7], LINES[number % len(LINES)]
-        axes.plot(*one.T, line, color=colour, linewidth=1.2, label=printable(context))
+        axes.plot(*one.T, line, color=colour, linewidth=1.2, label=printable(short(context, MOST_OF_CONTEXT)))
         axes.plot(*one[0], "o", color=colour, markerfacecolor="white", markersize=6)
         axes.plot(*one[-1], MARKERS[number % len(MARKERS)], color=colour, markersize=7)
-    step = max(1, -(-len(layers) // 13))
-    for number, (x, y) in enumerate(paths.mean(axis=0)):
-        if number % step == 0 or number == len(layers) - 1:
-            box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "#777777", "lw": 0.6}
-            axes.text(x, y, str(layers[number]), fontsize=7, ha="center", va="center", bbox=box, zorder=5)
+    _number(axes, paths, layers)
     axes.plot(
         [], [], "o", color="#777777", markerfacecolor="white", label="number: the mean of these at that layer"
     )
     axes.set_xlabel(axes_named[0])
     axes.set_ylabel(axes_named[1])
-    axes.set_title(printable(title), fontsize=10)
-    figure.legend(loc="outside lower left", fontsize=8, frameon=False)
+    entitle(figure, title)
+    figure.legend(loc="outside lower left", fontsize=LEGEND, frameon=False)
     quiet(axes)
     return figure
+
+
+def _number(axes: Any, paths: Points, layers: Sequence[int | str]) -> None:
+    """Numbers at the mean of the paths at each layer; where they would lie on each other, beside it on a line."""
+    step = max(1, -(-len(layers) // 13))
+    chosen = [number for number in range(len(layers)) if number % step == 0 or number == len(layers) - 1]
+    texts = [printable(str(layers[number])) for number in chosen]
+    mean = paths.mean(axis=0)[chosen]
+    lowest, highest = paths.min(axis=(0, 1)), paths.max(axis=(0, 1))
+    scale = INSIDE / np.where(highest > lowest, highest - lowest, 1.0)  # points
+    points = (mean - lowest) * scale
+    radii = np.array([4.6 + 2.4 * len(text) for text in texts])
+    box = {"boxstyle": "circle,pad=0.15", "fc": "white", "ec": "#777777", "lw": 0.6}
+    line = {"arrowstyle": "-", "color": "#777777", "lw": 0.6, "shrinkA": 0, "shrinkB": 0}
+    for text, place, by in zip(texts, mean, apart(points, radii, INSIDE) - points, strict=True):
+        axes.annotate(
+            text,
+            place,
+            by,
+            textcoords="offset points",
+            fontsize=7,
+            ha="center",
+            va="center",
+            bbox=box,
+            arrowprops=line if np.hypot(*by) > 1 else None,
+            zorder=5,
+        )

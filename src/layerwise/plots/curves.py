@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from layerwise.plots.drawing import COLOURS, LINES, names_of, new_figure, quiet, thinned
+from layerwise.plots.drawing import COLOURS, LEGEND, LINES, entitle, names_of, new_figure, quiet, thinned
 from layerwise.plots.fonts import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LABELS = 16
+EQUAL = "equal weights"
 
 
 def layers(
@@ -53,10 +54,11 @@ def layers(
         )
     _ticks(axes, names)
     axes.set_ylabel(axis)
-    axes.set_title(printable(title), fontsize=10)
+    legend = [*(["several layers"] if others else []), *(baselines or {})]
+    entitle(figure, title, legend)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     if others or baselines:
-        figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+        figure.legend(loc="outside right upper", fontsize=LEGEND, frameon=False)
     axes.tick_params(axis="y", labelsize=8)
     quiet(axes)
     return figure
@@ -84,8 +86,8 @@ def norms(
     _ticks(axes, names)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("Euclidean norm")
-    axes.set_title(printable(title), fontsize=10)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    entitle(figure, title, list(quantiles))
+    figure.legend(loc="outside right upper", fontsize=LEGEND, frameon=False)
     quiet(axes)
     return figure
 
@@ -95,11 +97,11 @@ def bars(names: Sequence[int | str], shares: Sequence[float], *, title: str, of:
     figure = new_figure(max(5.0, 0.36 * len(names) + 1.6), 3.0)
     axes = figure.add_subplot()
     axes.bar(range(len(names)), shares, color=COLOURS[0], edgecolor="black", linewidth=0.5)
-    axes.axhline(1 / max(len(names), 1), color="black", linestyle="--", linewidth=1, label="equal weights")
+    axes.axhline(1 / max(len(names), 1), color="black", linestyle="--", linewidth=1, label=EQUAL)
     _ticks(axes, names)
     axes.set_ylabel(of)
-    axes.set_title(printable(title), fontsize=10)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    entitle(figure, title, [EQUAL])
+    figure.legend(loc="outside right upper", fontsize=LEGEND, frameon=False)
     quiet(axes)
     return figure
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerwise.errors import LayerwiseError, UsageError, require
 from layerwise.plots.fonts import families, printable
+from layerwise.plots.names import in_lines, inches
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,6 +25,8 @@ MAP = "viridis"
 
 FORMATS = ("png", "svg", "pdf")
 DOTS_PER_INCH = 150
+TITLE, LEGEND = 10, 8
+"""Points."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -32,6 +35,24 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def entitle(figure: Figure, title: str, legend: Sequence[str] = ()) -> None:
+    """A title over the figure, in as many lines as it takes, for which the figure grows.
+
+    Args:
+        legend: the names that stand on the right of it.
+    """
+    whole = figure.get_figwidth()
+    inside = whole - (legend_width(legend) if legend else 0.0)
+    text = in_lines(title, int(inside / inches("x", TITLE)))
+    figure.set_figheight(figure.get_figheight() + text.count("\n") * 1.2 * TITLE / 72)
+    figure.suptitle(printable(text), x=inside / whole / 2, fontsize=TITLE)
+
+
+def legend_width(names: Sequence[str]) -> float:
+    """About how many inches a legend takes."""
+    return max((inches(name, LEGEND) for name in names), default=0.0) + 0.6
 
 
 def check_target(path: str | Path) -> Path:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from layerwise.plots.drawing import MAP, names_of, new_figure
+from layerwise.plots.drawing import MAP, entitle, names_of, new_figure
 from layerwise.plots.fonts import printable
+from layerwise.plots.names import inches, short_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +18,9 @@ COUNTS_MAP = "Blues"
 """White where nothing is, as most of a confusion; darker the more, so it prints and is a scale in grey."""
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
+TICK = 8
+"""Points."""
 
 MOST_WRITTEN = 14
 """Columns up to which the numbers stand in their cells."""
@@ -54,7 +58,8 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], *, title:
     texts = np.vectorize(lambda one: f"{one:.0f}" if one else "", otypes=[str])(table)
     shown = texts if len(classes) <= MOST_COUNTS else None
     names = ("share of the right class", "right", "answered")
-    return _map(shares, classes, classes, title, *names, "upper", COUNTS_MAP, shown)
+    short = short_names(classes)
+    return _map(shares, short, short, title, *names, "upper", COUNTS_MAP, shown)
 
 
 def _map(
@@ -71,16 +76,18 @@ def _map(
 ) -> Figure:
     wide, high = len(columns), len(rows)
     cell = 0.28 if written is None else 0.5 if max(wide, high) <= MOST_WRITTEN else 0.36
-    figure = new_figure(max(4.6, wide * cell + 2.2), max(3.6, high * cell + 1.2))
+    length = max((inches(str(name), TICK) for name in (*rows, *columns)), default=0.0)
+    more = max(0.0, length - 0.3)  # beyond the names of layers
+    figure = new_figure(max(4.6, wide * cell + 2.2) + more, max(3.6, high * cell + 1.2) + more)
     axes = figure.add_subplot(facecolor="white")
     axes.patch.set(hatch="///", edgecolor="#bbbbbb")
     image = axes.imshow(np.clip(values, 0, 1), cmap=colours, vmin=0, vmax=1, origin=origin, aspect="equal")
     texts, long = names_of(columns), max(map(len, map(str, columns)), default=0) > 3
-    axes.set_xticks(range(wide), texts, rotation=90 if long else 0, fontsize=8)
-    axes.set_yticks(range(high), names_of(rows), fontsize=8)
+    axes.set_xticks(range(wide), texts, rotation=90 if long else 0, fontsize=TICK)
+    axes.set_yticks(range(high), names_of(rows), fontsize=TICK)
     axes.set_xlabel(printable(column_title))
     axes.set_ylabel(printable(row_title))
-    axes.set_title(printable(title), fontsize=10)
+    entitle(figure, title)
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, label=of, shrink=0.8)
     if written is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from layerwise.analysis.label_codes import is_quantity, missing
 from layerwise.analysis.pca import pca
 from layerwise.errors import StoreError, UsageError, choose, require
 from layerwise.plots import clouds, curves
+from layerwise.plots.names import short, short_model
 from layerwise.store.layer_column import Vectors
 from layerwise.store.reader import Name, Store
 from layerwise.study.context import in_context
@@ -28,6 +29,7 @@ ROWS = 2_000
 FEWEST = 3
 OCCURRENCES = 8
 Selection = str | int | Sequence[int | str] | None
+Progress = Callable[[str], None]
 
 
 def draw_layers(
@@ -38,8 +40,12 @@ def draw_layers(
     layers: Selection = "all",
     rows: int = ROWS,
     seed: int = 0,
+    progress: Progress = lambda doing: None,
 ) -> Figure:
     """A scatter a layer of a seeded sample of rows, coloured by a kept column.
+
+    Args:
+        progress: called with what is being done, before each layer: UMAP takes its time.
 
     Raises:
         UsageError: the method is unknown, or no such label was kept. StoreError: fewer than three rows.
@@ -49,12 +55,13 @@ def draw_layers(
     chosen = _embedded(store, columns, rows, seed)
     colours = {} if label is None else _colours(store, label, chosen)
     points, named = [], []
-    for column in columns.values():
+    for number, column in enumerate(columns.values(), start=1):
+        progress(f"{'PCA' if method == 'pca' else 'UMAP'}, layer {number} of {len(columns)}")
         placed, axes = _place(read_layer(store, column, chosen), method, seed)
         points.append(placed)
         named.append(axes)
     how = "PCA of each layer by itself" if method == "pca" else "UMAP (cosine) of each layer by itself"
-    title = f"{store.metadata.get('model')}: {len(chosen):,} of {store.num_rows:,} {store.unit}s, {how}"
+    title = f"{_model(store)}: {len(chosen):,} of {store.num_rows:,} {store.unit}s, {how}"
     titles = [f"layer {name}" if isinstance(name, int) else str(name) for name in columns]
     return clouds.small_multiples(points, titles, title=title, axes_named=named, **colours)
 
@@ -71,7 +78,7 @@ def draw_norms(store: Store, *, layers: Selection = "all", rows: int = ROWS, see
     )
     edges = np.quantile(found, [0.05, 0.25, 0.75, 0.95], axis=1)
     bands = {"5 to 95 %": (edges[0], edges[3]), "25 to 75 %": (edges[1], edges[2])}
-    title = f"{store.metadata.get('model')}: norms of {len(chosen):,} {store.unit}s"
+    title = f"{_model(store)}: norms of {len(chosen):,} {store.unit}s"
     return curves.norms(list(columns), found.mean(1).tolist(), bands, title=title)
 
 
@@ -104,9 +111,13 @@ def draw_word(
         scaled.append((np.asarray(read_layer(store, column, places), np.float64) - middle) / scale)
     placed, shares = pca(np.concatenate(scaled))
     paths = placed.reshape(len(columns), len(places), 2).transpose(1, 0, 2)
-    title = f"{word!r} through the layers of {store.metadata.get('model')} (each layer centred and scaled)"
+    title = f"{short(word)!r} through the layers of {_model(store)} (each layer centred and scaled)"
     contexts = [in_context(store, int(row)).context for row in places]
     return clouds.path(paths, list(columns), contexts, title=title, axes_named=_axes(shares))
+
+
+def _model(store: Store) -> str:
+    return short_model(str(store.metadata.get("model")))
 
 
 def _embedded(store: Store, columns: dict[Name, str], rows: int, seed: int) -> Rows:

@@ -12,6 +12,7 @@ from layerwise.plots.curves import bars, layers
 from layerwise.plots.drawing import check_target, new_figure, save, to_svg
 from layerwise.plots.fonts import for_browser
 from layerwise.plots.matrices import confusion, heatmap
+from layerwise.plots.names import short, short_model
 from layerwise.reports.comparison import Comparison
 from layerwise.reports.probing import ProbeReport
 from layerwise.reports.signals import SignalsReport
@@ -109,10 +110,10 @@ def draw(found: ProbeReport, comparison: Comparison | None = None) -> dict[str, 
     if found.scalar_mix is not None:
         mix = found.scalar_mix
         figures["shares"] = bars(
-            list(mix.layers), list(mix.shares), title=f"Scalar mix for {found.label}", of="share"
+            list(mix.layers), list(mix.shares), title=f"Scalar mix for {short(found.label)}", of="share"
         )
     if found.confusion and len(found.classes) <= MOST_CLASSES:
-        title = f"{found.label} at {name_of(found.best)}, test part"
+        title = f"{short(found.label)} at {name_of(found.best)}, test part"
         figures["confusion"] = confusion(found.confusion, list(found.classes), title=title)
     if comparison is not None:
         names = comparison.first.layers
@@ -131,7 +132,7 @@ def _scores(found: ProbeReport) -> Figure:
         [scale * score.low for score in scores],
         [scale * score.high for score in scores],
         axis=f"{METRIC_NAMES[metric]} (bars: 95 % interval)",
-        title=f"{found.label} from {found.unit} vectors of {found.model}",
+        title=f"{short(found.label)} from {found.unit} vectors of {short_model(found.model)}",
         baselines={name: value for name, value in baselines.items() if value == value},
     )
 
