@@ -31,6 +31,12 @@ def test_rows_of_each_layer_a_constant_one_is_said(store: Store, tmp_path: Path)
     assert drawn.count(">constant<") == 1 and "of variance" in drawn and "layer 2" in drawn
 
 
+def test_progress_names_what_is_done(store: Store) -> None:
+    said: list[str] = []
+    draw_layers(store, progress=said.append)
+    assert said == ["PCA, layer 1 of 3", "PCA, layer 2 of 3", "PCA, layer 3 of 3"]
+
+
 def test_norms_and_a_word(store: Store, tmp_path: Path) -> None:
     for words in ("--norms", "--word w3"):
         done = run(f"plot {store.path} {words} -o {tmp_path}/b.svg")

@@ -24,6 +24,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Seed of the sample and of UMAP.")] = 0,
 ) -> None:
     """Draw a store: its rows layer by layer, their norms, or a word's path through the layers."""
+    from layerwise.cli.progress import live_status
     from layerwise.errors import UsageError
     from layerwise.plots.drawing import check_target, new_figure, save
     from layerwise.plots.fonts import uncovered
@@ -42,7 +43,10 @@ def command(
     elif norms:
         figure = draw_norms(opened, layers=layers, rows=rows, seed=seed)
     else:
-        figure = draw_layers(opened, label=label, method=method, layers=layers, rows=rows, seed=seed)
+        with live_status("drawing") as progress:
+            figure = draw_layers(
+                opened, label=label, method=method, layers=layers, rows=rows, seed=seed, progress=progress
+            )
     save(figure, output)
     typer.echo(output)
     if uncovered(figure):
