@@ -129,6 +129,18 @@ def test_given_words(base: Path, tmp_path: Path) -> None:
     assert plain.status == 0 and "UAX #29" in plain.err
 
 
+def test_sources_are_read_as_extract_reads_them(base: Path, tmp_path: Path) -> None:
+    folder = shipped(base, trained(base, "word", document_words="given"), tmp_path)
+    (tmp_path / "eng.testb").write_text("The DT\ndog NN\n\nHe PRP\n", "utf-8")
+    refused = run(f"predict {folder} {tmp_path / 'eng.testb'}")
+    assert refused.status == 1 and "--format" in refused.err
+    found = run(f"predict {folder} {tmp_path / 'eng.testb'} --format conll")
+    assert [line.split("\t")[0] for line in found.out.splitlines()] == ["The", "dog", "", "He", ""], found.err
+    (tmp_path / "empty.txt").touch()
+    empty = run(f"predict {folder} {tmp_path / 'empty.txt'}")
+    assert empty.status == 1 and "empty.txt is empty: expected at least one text" in empty.err
+
+
 def test_numbers(base: Path, tmp_path: Path) -> None:
     probe = trained(base, "text")
     number = LinearProbe(probe.weight[:1], probe.bias[:1], (), {**probe.document, "task": "regression"})

@@ -91,7 +91,7 @@ def test_a_lone_nul_is_a_character(write: Write) -> None:
 
 def test_empty_sources(write: Write) -> None:
     empty = write("a.txt", "")
-    with pytest.raises(SourceError, match=r"a\.txt is empty: nothing to extract"):
+    with pytest.raises(SourceError, match=r"a\.txt is empty: expected at least one text"):
         texts(empty)
     assert texts(empty, write("b.txt", "x\n")) == ["x"]
 

@@ -52,13 +52,7 @@ def command(
     stride: options.StrideOption = None,
     long_text: options.LongTextOption = "window",
     pairs: options.PairsOption = "joint",
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="How to read SOURCE, whatever its ending: txt, jsonl, csv, tsv, parquet, conllu, conll.",
-            show_default="by its ending",
-        ),
-    ] = None,
+    format: options.FormatOption = None,
     text_column: Annotated[
         str | None,
         typer.Option(
@@ -88,7 +82,7 @@ def command(
         bool,
         typer.Option("--overwrite/--resume", help="Start again, or go on where an interrupted run stopped."),
     ] = False,
-    limit: Annotated[int | None, typer.Option(help="Take only the first texts.")] = None,
+    limit: options.LimitOption = None,
     allow_pickle: options.AllowPickleOption = False,
     as_json: options.JsonOption = False,
 ) -> None:

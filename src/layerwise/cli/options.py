@@ -59,6 +59,14 @@ PairsOption = Annotated[
         help="How the texts of a pair are encoded: joint (in one sequence), separate (each on its own)."
     ),
 ]
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How to read SOURCE, whatever its ending: txt, jsonl, csv, tsv, parquet, conllu, conll.",
+        show_default="by its ending",
+    ),
+]
+LimitOption = Annotated[int | None, typer.Option(help="Take only the first texts.")]
 BatchTokensOption = Annotated[
     int | None,
     typer.Option(help="Most tokens of one forward pass.", show_default="2048 on CPU, 32768 on CUDA"),

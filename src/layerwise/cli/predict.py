@@ -27,13 +27,14 @@ def command(
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="The file to write.", show_default="stdout")
     ] = None,
+    format: options.FormatOption = None,
     text_column: Annotated[
         str | None, typer.Option(help="Column with the text.", show_default="text, sentence, or the only one")
     ] = None,
     words_column: Annotated[
         str | None, typer.Option(help="Column with the words, for a probe of words that are given.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Take only the first texts.")] = None,
+    limit: options.LimitOption = None,
     device: options.DeviceOption = "auto",
     batch_tokens: options.BatchTokensOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
@@ -55,7 +56,7 @@ def command(
         raise UsageError(f"the limit is {limit}: expected at least 1 text.")
     if output is not None:
         refuse_existing(output, overwrite)
-    sources = Sources(source, SourceOptions(text_column, None, None, words_column, ()))
+    sources = Sources(source, SourceOptions(text_column, words_column=words_column, format=format))
     trained = Predictor.load(model, device, batch_tokens)
     predictor = trained.for_texts(sources.give_words)
     if predictor.words != trained.words:

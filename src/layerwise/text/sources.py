@@ -98,8 +98,7 @@ class Sources:
         if empty:
             names = ", ".join(file.shown for file in self.files[:3]) + (", …" if len(self.files) > 3 else "")
             raise SourceError(
-                f"{names} {'is' if len(self.files) == 1 else 'are'} empty: nothing to extract; "
-                "expected at least one text."
+                f"{names} {'is' if len(self.files) == 1 else 'are'} empty: expected at least one text."
             )
 
     def fingerprint(self) -> dict[str, Any]:
