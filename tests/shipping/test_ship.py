@@ -160,6 +160,7 @@ def small(tmp_path: Path) -> Path:
         ("--layer 1 --pooling middle", "unknown pooling 'middle'"),
         ("--layer 1 --pooling last_token", "last_with_special"),
         ("--layer 1 --probe nowhere", "is not a probe"),
+        ("--layer 1 --probe ''", "the empty file name '' is not a probe"),
         ("--layer 1 --projection nowhere", "is not a projection"),
         ("--layer 1 --projection a --probe b", "choose one of them"),
     ],

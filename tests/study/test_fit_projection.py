@@ -110,6 +110,13 @@ def test_ship_fits_it_on_a_store(place: Path, tmp_path: Path) -> None:
     [
         ("ship {p}/base -l 2 -o {t}/o --projection pca:8", "name a store with --fit-on"),
         ("ship {p}/base -l 2 -o {t}/o --fit-on {p}/s.lance", "without --projection"),
+        ("ship {p}/base -l 2 -o {t}/o --projection pca:32 --fit-on {p}/s.lance", "choose 1 to 31 dimensions"),
+        ("ship {p}/base -l 2 -o {t}/o --projection pca:33 --fit-on {p}/s.lance", "expected 1 to 32"),
+        (
+            "ship minilm -l 2 -o {t}/o --projection pca:8 --fit-on {p}/s.lance",
+            "the store was made with the model",
+        ),
+        ("ship {p}/base -l 2 -o {p}/s.lance --projection pca:8 --fit-on {p}/s.lance", "exists already"),
         (
             "ship {p}/base -l 2 -o {t}/o --projection {p}/p.safetensors --fit-on {p}/s.lance",
             "expected its kind and size",
@@ -142,6 +149,10 @@ def test_word_vectors_are_no_texts(place: Path, tmp_path: Path) -> None:
     assert run(words).status == 0
     fitted = run(f"fit-projection {tmp_path / 'w.lance'} -l 2 --dim 4 --kind whiten -o {tmp_path / 'w'}")
     assert fitted.status == 0, fitted.err
+    refused = run(
+        f"ship {place / 'base'} -l 2 --projection pca:4 --fit-on {tmp_path / 'w.lance'} -o {tmp_path / 'm'}"
+    )
+    assert refused.status == 2 and "vectors of words" in refused.err and refused.err.count("\n") == 1
     refused = run(f"ship {place / 'base'} -l 2 --projection {tmp_path / 'w'} -o {tmp_path / 'm'}")
     assert refused.status == 2 and "vectors of words" in refused.err
     assert not (tmp_path / "m").exists()

@@ -11,6 +11,7 @@ from layerwise.cli import options
 from layerwise.errors import UsageError
 
 if TYPE_CHECKING:
+    from layerwise.models.encoder import Encoder
     from layerwise.ops.projection import Projection
     from layerwise.reports.shipping import Shipment
 
@@ -63,12 +64,18 @@ def command(
 
     if fit_on is not None and projection is None:
         raise UsageError("--fit-on was given without --projection: name its kind and size, such as pca:256.")
+    size = None if projection is None else _kind_and_dim(projection, fit_on)
+    chosen: str | Encoder = model
+    fitted: str | Projection | None = projection
+    if size is not None and fit_on is not None:
+        chosen = _encoder(model, output, overwrite, revision, allow_pickle)
+        fitted = _fit(chosen, fit_on, layer, *size)
     shipment = ship(
-        model,
+        chosen,
         output,
         layer=layer,
         pooling=pooling,
-        projection=projection if projection is None else _projection(projection, fit_on, layer),
+        projection=fitted,
         probe=probe,
         normalize=normalize,
         license=license,
@@ -82,8 +89,8 @@ def command(
     typer.echo(json.dumps(shipment.to_dict(), ensure_ascii=False) if as_json else shipment_line(shipment))
 
 
-def _projection(given: str, store: str | None, layer: str) -> str | Projection:
-    """The file named, or, of `pca:256`, a projection fitted on a store now."""
+def _kind_and_dim(given: str, store: str | None) -> tuple[str, int] | None:
+    """What `pca:256` says; None of a file."""
     kind, dim = given.partition(":")[::2]
     if not dim.isdecimal():
         if store is not None:
@@ -91,17 +98,36 @@ def _projection(given: str, store: str | None, layer: str) -> str | Projection:
                 f"--fit-on fits a projection, and --projection is {given!r}: expected its kind and size, such as "
                 "pca:256, or leave --fit-on out if that is a file."
             )
-        return given
+        return None
     if store is None:
         raise UsageError(
             f"--projection {given} has to be fitted on vectors: name a store with --fit-on, or a file of "
             "`layerwise fit-projection`."
         )
+    return kind, int(dim)
+
+
+def _encoder(model: str, output: str, overwrite: bool, revision: str | None, allow_pickle: bool) -> Encoder:
+    """The model, once it is clear that the folder may be written: a store is not read for nothing."""
+    from pathlib import Path
+
+    from layerwise.models.encoder import Encoder
+    from layerwise.shipping.target import refuse_there
+
+    refuse_there(Path(output), overwrite)
+    return Encoder.from_pretrained(model, revision=revision, device="cpu", allow_pickle=allow_pickle)
+
+
+def _fit(encoder: Encoder, store: str, layer: str, kind: str, dim: int) -> Projection:
+    """A projection fitted on a store now, if it is one of this model."""
     from layerwise.cli.fit_projection import fit_line
+    from layerwise.models.fitted import refuse_other_store
     from layerwise.store.reader import open_store
     from layerwise.study.fit_projection import fit_projection
 
-    projection, fit = fit_projection(open_store(store), layer, kind, int(dim))
+    opened = open_store(store)
+    refuse_other_store(opened.metadata, encoder)
+    projection, fit = fit_projection(opened, layer, kind, dim)
     typer.echo(f"layerwise: note: {fit_line(fit)}", err=True)
     return projection
 

@@ -43,6 +43,28 @@ def fitting_projection(
     return found
 
 
+def refuse_other_store(metadata: Mapping[str, Any], encoder: Encoder) -> None:
+    """Refuse, before it is fitted on, a store whose projection would not fit a shipped folder of this model.
+
+    Args:
+        metadata: the store's.
+
+    Raises:
+        UsageError: it is of another model, or not of texts.
+    """
+    theirs, ours = metadata.get("weights_sha256"), encoder.files.weights_sha256
+    if theirs != ours:
+        raise UsageError(
+            f"the store was made with the model {metadata.get('model')!r} with weights of sha256 {str(theirs)[:12]}…, and "
+            f"{encoder.files.name!r} has {ours[:12]}…: extract one with the model that is shipped."
+        )
+    if metadata.get("unit") != "text":
+        raise UsageError(
+            f"the store holds vectors of {metadata.get('unit')}s, and a shipped folder gives vectors of texts: extract one "
+            "with --unit text."
+        )
+
+
 def fitting_probe(probe: str | Path | LinearProbe, encoder: Encoder, layer: Layer) -> LinearProbe:
     """The probe, if it was trained on this layer of this model and `predict` can run it.
 

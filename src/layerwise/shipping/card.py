@@ -15,7 +15,10 @@ from layerwise.shipping.sentence_transformers_layout import MODES
 
 UNKNOWN_LICENSE = "unknown: see the base model"
 
-_IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9.+-]*")
+"""What the Hub takes for a licence, and YAML for a string, but for the words below."""
+
+_NO_STRINGS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 _POOLED = {
     "mean_with_special": "the mean over all tokens, special ones included",
@@ -78,7 +81,7 @@ def _front_matter(document: Mapping[str, Any]) -> list[str]:
     lines = ["---", "library_name: sentence-transformers", "pipeline_tag: sentence-similarity"]
     if license == UNKNOWN_LICENSE:
         pass  # the Hub takes identifiers only, and there is none to give
-    elif _IDENTIFIER.fullmatch(license):
+    elif _IDENTIFIER.fullmatch(license) and license not in _NO_STRINGS:
         lines.append(f"license: {license}")
     else:
         lines += ["license: other", f"license_name: {json.dumps(license, ensure_ascii=False)}"]
@@ -117,6 +120,8 @@ def _facts(document: Mapping[str, Any]) -> list[str]:
             size += f" that keeps {projection['explained_variance']:.1%} of the variance"
         if projection.get("recall_at_10") is not None:
             size += f" and {projection['recall_at_10']:.1%} of the 10 nearest neighbours"
+            if projection.get("held_out") is False:
+                size += ", measured on rows that it was fitted on"
     rows = {
         "base model": f"`{base['model']}`" + (f", revision `{base['revision']}`" if base["revision"] else ""),
         "sha256 of its weights": f"`{base['weights_sha256']}`",
@@ -156,6 +161,13 @@ def _scores(document: Mapping[str, Any]) -> list[str]:
             f"| {METRIC_NAMES.get(name, name)} | {_score(name, value)} |" for name, value in scores.items()
         ]
         lines += ["", f"| score | {head} |", "|---|---|", *rows]
+    folds = probe.get("folds")
+    if scores and isinstance(folds, int) and folds > 1:
+        lines += [
+            "",
+            f"The scores are those of {folds} other probes, each tested on rows that it had not seen; this one was "
+            "trained on all rows. If the layer was chosen by these scores, it was chosen on these rows too.",
+        ]
     return lines
 
 

@@ -23,7 +23,7 @@ def ship_projection(folder: Path, projection: Projection, shipped: Encoder, laye
         _moved(projection.document, shipped, layer),
     )
     (folder / PROJECTION).write_bytes(moved.to_bytes())
-    known = ("kind", "rows", "explained_variance", "recall_at_10", "pooling")
+    known = ("kind", "rows", "explained_variance", "recall_at_10", "held_out", "pooling")
     return {
         **{key: projection.document.get(key) for key in known},
         "dim": projection.dim,
@@ -35,7 +35,7 @@ def ship_probe(folder: Path, probe: LinearProbe, shipped: Encoder, layer: Layer)
     """Write the probe for the shipped model; what the card says of it."""
     moved = LinearProbe(probe.weight, probe.bias, probe.classes, _moved(probe.document, shipped, layer))
     moved.save(folder / PROBE)
-    known = ("label", "task", "unit", "words", "pooling", "scores", "parts")
+    known = ("label", "task", "unit", "words", "pooling", "scores", "folds", "parts")
     return {**{key: probe.document.get(key) for key in known}, "layer": layer, "classes": list(probe.classes)}
 
 

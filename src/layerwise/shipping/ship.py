@@ -14,6 +14,7 @@ from layerwise.models.encoder import Encoder
 from layerwise.models.fitted import fitting_probe, fitting_projection
 from layerwise.models.locate import EMBEDDED_SHA256
 from layerwise.models.shipped import FORMAT_VERSION, NAME, read_shipped
+from layerwise.ops.fitted_file import is_number
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.ops.projection import Projection
 from layerwise.reports.shipping import Shipment
@@ -96,7 +97,7 @@ def ship(
     notes += _tokenizer_notes(encoder)
     base = read_base_modules(encoder.files.folder)
     notes += base.notes(used)
-    notes += [] if mapped is None else _projection_notes(mapped, used)
+    notes += [] if mapped is None else _projection_notes(mapped, used, encoder.max_length)
     with whole_folder(target, encoder.files.folder, overwrite) as folder:
         smaller, weights = cut.cut(encoder.loaded.model, blocks, encoder.loaded.missing)
         num_parameters = sum(weight.numel() for weight in weights.values())
@@ -174,14 +175,32 @@ def _pooling_of(projection: Projection | None, probe: LinearProbe | None) -> str
     return None
 
 
-def _projection_notes(projection: Projection, pooling: str) -> list[str]:
-    fitted = projection.document.get("pooling")
+def _projection_notes(projection: Projection, pooling: str, max_length: int) -> list[str]:
+    """How the vectors it was fitted on differ from the folder's."""
+    document = projection.document
+    fitted, said = document.get("pooling"), []
     if fitted != pooling:
-        return [
+        said.append(
             f"the projection was fitted on {fitted} vectors, and the folder's are {pooling}: what it keeps of the "
             f"variance and of the neighbours was measured on the former (fit one on a store of --pooling {pooling})."
-        ]
-    return []
+        )
+    window, windowed = document.get("max_length") or max_length, document.get("windowed_texts")
+    if window != max_length:
+        said.append(
+            f"the projection was fitted on texts read with --max-length {window}, and the folder takes {max_length} "
+            "tokens: longer texts have other vectors."
+        )
+    if document.get("long_text") != "truncate" and is_number(windowed) and windowed:
+        said.append(
+            f"the projection was fitted on texts of which {windowed:,} were read in several windows, and "
+            "sentence-transformers cuts these (fit one on a store of --long-text truncate)."
+        )
+    if document.get("pairs") == "joint":
+        said.append(
+            "the projection was fitted on pairs of texts in one sequence (--pairs joint), and the folder's vectors are "
+            "of single texts."
+        )
+    return said
 
 
 def _tokenizer_notes(encoder: Encoder) -> list[str]:
