@@ -66,23 +66,32 @@ def is_quantity(labels: Shaped[ndarray, " rows"]) -> bool:
 
 
 def as_numbers(labels: Shaped[ndarray, " rows"], name: str) -> Float[ndarray, " rows"]:
-    """float32 values.
+    """float64 values.
 
     Raises:
-        LabelError: one is no finite number, or all are the same.
+        LabelError: one is no finite number, all are the same, or they spread too far or too little for float32.
     """
     try:
-        numbers = np.array([float(one) for one in labels], np.float32)
+        numbers = np.array([float(one) for one in labels], np.float64)
     except (TypeError, ValueError):
         odd = next(one for one in labels if not _is_number(one))
         raise LabelError(
             f"the column {name!r} has {odd!r} in it, which is no number: pass --task classification, or correct it."
         ) from None
     if not np.isfinite(numbers).all():
-        raise LabelError(f"the column {name!r} has infinite numbers in it: correct them.")
+        odd = labels[~np.isfinite(numbers)][0]
+        raise LabelError(
+            f"the column {name!r} has {odd!r} in it, which is no finite number: correct it, or leave such rows out "
+            f"with --missing-label {odd}."
+        )
     if (numbers == numbers[0]).all():
         raise LabelError(
             f"the column {name!r} is constant ({labels[0]} in every row): there is nothing to predict."
+        )
+    spread = float(np.abs(numbers / 2 - numbers[0] / 2).max())
+    if not 1e-30 < spread < 1e30:
+        raise LabelError(
+            f"the numbers of the column {name!r} differ by {2 * spread:.0e} at most: scale them to be nearer to 1."
         )
     return numbers
 
@@ -112,5 +121,8 @@ def as_classes(labels: Shaped[ndarray, " rows"], name: str) -> tuple[Int[ndarray
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Runs of digits by length, then as text: as numbers, however long they are."""
     parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    return [
+        (0, len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (1, 0, part) for part in parts
+    ]

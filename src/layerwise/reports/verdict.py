@@ -33,7 +33,8 @@ def shown(value: float, metric: str = "") -> str:
     """A score in points of 100, R² as it is; NaN as a dash."""
     if value != value:
         return "–"
-    return f"{value:.3f}" if metric == "r2" else f"{100 * value:.1f}"
+    text = f"{value:.3f}" if metric == "r2" else f"{100 * value:.1f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def spread(score: Score, metric: str = "") -> str:
@@ -63,6 +64,8 @@ def verdict(report: ProbeReport) -> tuple[str, ...]:
 
 
 def _against(difference: Difference, metric: str) -> str:
+    if difference.value != difference.value:
+        return f"The last ({name_of(difference.second)}) has no score."
     sure = difference.low > 0 or difference.high < 0
     way, size = "ahead of", difference
     if difference.value < 0:

@@ -34,11 +34,12 @@ class Labelled:
     Attributes:
         rows: (rows,) number of each row in the store; of pairs the first text's.
         partners: (rows,) number of the row of the second text; None without pairs.
-        labels: (rows,) codes of classes as int64, or numbers as float32.
+        labels: (rows,) codes of classes as int64, or numbers less `offset` as float32.
         classes: their names, in order of the codes; empty in regression.
         groups: (rows,) 0, 1, 2 …; rows of one group stay together.
         types: (rows,) word type of each row, 0, 1, 2 … in alphabetical order; None where rows are texts.
         notes: what was left out, a sentence each.
+        offset: the mean of numbers, taken off: float32 has no room for both a date and its seconds.
     """
 
     rows: Int[ndarray, " rows"]
@@ -48,6 +49,7 @@ class Labelled:
     groups: Int[ndarray, " rows"]
     types: Int[ndarray, " rows"] | None
     notes: tuple[str, ...]
+    offset: float = 0.0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -68,7 +70,7 @@ class Labelled:
     def sample(self, most: int, seed: int) -> Labelled:
         """Whole groups in random order, as far as each still fits into `most` rows; all if there are no more.
 
-        Classes that are not drawn are left out.
+        Classes that are drawn less than twice are left out.
         """
         if most >= len(self):
             return self
@@ -82,8 +84,14 @@ class Labelled:
         found = replace(found, groups=number_groups(found.groups))
         if not self.classes:
             return found
+        found = found.only(np.bincount(found.labels, minlength=len(self.classes))[found.labels] > 1)
         there, labels = np.unique(found.labels, return_inverse=True)
-        return replace(found, labels=labels, classes=tuple(self.classes[code] for code in there))
+        return replace(
+            found,
+            labels=labels,
+            classes=tuple(self.classes[code] for code in there),
+            groups=number_groups(found.groups),
+        )
 
 
 def read_labels(
@@ -127,7 +135,7 @@ def read_labels(
     found = Labelled(
         rows=first,
         partners=second,
-        labels=np.array(_values(table[label], label), dtype=object),
+        labels=np.array(table[label].to_pylist(), dtype=object),
         classes=(),
         groups=np.zeros(len(first), np.int64),
         types=None if store.unit == "text" else _types(table["unit"]),
@@ -147,12 +155,23 @@ def read_labels(
 
 
 def require_column(store: Store, column: str) -> None:
-    """Raise UsageError if the store kept no such column of its source."""
+    """Refuse a column that cannot be used.
+
+    Raises:
+        UsageError: the store kept no such column of its source.
+        LabelError: it holds lists and the like.
+    """
     if column not in store.kept_columns:
         kept = ", ".join(store.kept_columns)
         there = f"it has {kept}; name one of these, or" if kept else "it kept none of its source:"
         raise UsageError(
             f"{store.path} has no column {column!r}: {there} extract again with --keep {column}."
+        )
+    kind = store.dataset.schema.field(column).type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        raise LabelError(
+            f"the column {column!r} holds {kind} and not one value a row: lists of labels need --unit word and the "
+            "words they were made for when the store is extracted."
         )
 
 
@@ -174,17 +193,6 @@ def _pairs(store: Store) -> tuple[ndarray, ndarray]:
     if not len(both):
         raise UsageError(f"{store.path} has no pair of texts, only single ones: leave --pair out.")
     return first[a], second[b]
-
-
-def _values(column: pa.ChunkedArray, label: str) -> list[object]:
-    kind = column.type
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-        raise LabelError(
-            f"the column {label!r} holds {kind} and not one label a row: lists of labels need --unit word and the "
-            "words they were made for when the store is extracted."
-        )
-    values: list[object] = column.to_pylist()
-    return values
 
 
 def _types(units: pa.ChunkedArray) -> Int[ndarray, " rows"]:
@@ -245,7 +253,13 @@ def _encode(found: Labelled, label: str, task: str, min_count: int | None) -> La
             "of classes, pass --task classification."
         )
         unsure = task == "auto" and (numbers % 1 == 0).all()
-        return replace(found, labels=numbers, notes=(*found.notes, note) if unsure else found.notes)
+        middle = float(numbers.mean())
+        return replace(
+            found,
+            labels=(numbers - middle).astype(np.float32),
+            offset=middle,
+            notes=(*found.notes, note) if unsure else found.notes,
+        )
     codes, classes = as_classes(found.labels, label)
     counts = np.bincount(codes)
     rare = counts < (min_count or 2)
@@ -262,5 +276,7 @@ def _encode(found: Labelled, label: str, task: str, min_count: int | None) -> La
         f"{counted(int(gone.sum()), 'row')} of {counted(int(rare.sum()), 'rare class', 'rare classes')} (fewer than "
         f"{min_count} examples) left out."
     )
+    if gone.all():
+        raise LabelError(f"no class in {label!r} has {min_count} examples: pass a smaller --min-count.")
     found = found.only(~gone, note)
     return _encode(found, label, "classification", None)

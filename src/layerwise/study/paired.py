@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -18,7 +18,23 @@ from layerwise.analysis.resampling import (
     resamples,
     two_sided,
 )
+from layerwise.errors import LabelError
 from layerwise.reports.probing import Difference, Feature, Score
+
+
+def highest(scores: Mapping[Feature, float]) -> Feature:
+    """The feature with the highest score, the first of equals; one without a score (NaN) is never it.
+
+    Raises:
+        LabelError: none has a score.
+    """
+    known = {feature: score for feature, score in scores.items() if score == score}
+    if not known:
+        raise LabelError(
+            "no layer has a score, as its vectors, or what is predicted from them, do not vary: look at the store with "
+            "`layerwise inspect`."
+        )
+    return max(known, key=lambda feature: known[feature])
 
 
 class PairedScores:

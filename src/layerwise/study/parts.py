@@ -16,7 +16,7 @@ from layerwise.errors import LabelError, UsageError
 from layerwise.reports.probing import Part
 from layerwise.reports.wording import counted
 from layerwise.store.reader import Store
-from layerwise.study.labels import Labelled
+from layerwise.study.labels import Labelled, require_column
 
 SPELLINGS = {
     "train": TRAIN,
@@ -36,6 +36,9 @@ SPELLINGS = {
 
 MANY = 2_000
 """From so many groups on one division is enough, and folds would take five times as long."""
+
+FEWEST_NUMBERS = 5
+"""Numbers of a part below which nothing is chosen or scored by their order."""
 
 RARE = 10
 """Test rows of a class below which its F1 is told to be rough."""
@@ -99,8 +102,8 @@ def _drawn(found: Labelled, seed: int, folds: int | None) -> tuple[Int[ndarray, 
     groups, number = int(found.groups.max()) + 1, len(PATTERN)
     if groups < number:
         raise LabelError(
-            f"no test part is left: {counted(groups, 'group')} (texts) cannot be divided into training, development "
-            f"and test part; expected at least {number}."
+            f"no test part is left: {counted(groups, 'group')} (a text with its copies, or a value of --group) cannot be "
+            f"divided into training, development and test part: take more texts, at least {number}."
         )
     if folds == 1 or (folds is None and groups >= MANY):
         return (draw_parts(found.groups, _strata(found), seed),)
@@ -142,12 +145,7 @@ def _strata(found: Labelled) -> Int[ndarray, " groups"]:
 
 
 def _given(store: Store, found: Labelled, split: str) -> Int[ndarray, " rows"]:
-    if split not in store.kept_columns:
-        there = ", ".join(store.kept_columns) or "none"
-        raise UsageError(
-            f"{store.path} has no column {split!r} to split by (kept columns: {there}): extract again with "
-            f"--keep {split}, or leave --split out."
-        )
+    require_column(store, split)
     column = store.to_table([split])[split].take(pa.array(found.rows)).combine_chunks().dictionary_encode()
     meanings = [_meaning(value, split) for value in column.dictionary.to_pylist()]
     if column.null_count:
@@ -174,8 +172,13 @@ def _check(found: Labelled, parts: Int[ndarray, " rows"], split: str | None) -> 
                 f"no {name} part is left: the column {split!r} has no row for it; name rows of all parts, or leave "
                 "--split out."
             )
+        if not found.classes and part != TRAIN and len(own) < FEWEST_NUMBERS:
+            raise LabelError(
+                f"the {name} part has {counted(len(own), 'row')}, and a rank correlation of so few means nothing: take "
+                f"more texts, at least {FEWEST_NUMBERS} for each part."
+            )
         if len(np.unique(own)) == 1:
-            what = found.classes[own[0]] if found.classes else own[0]
+            what = repr(found.classes[own[0]]) if found.classes else f"{own[0] + found.offset:g}"
             raise LabelError(
                 f"the {name} part has one label only ({what}), so no score on it means anything: take more texts, "
                 "or another --seed or --split."
@@ -213,7 +216,10 @@ def _unseen(found: Labelled, divisions: Sequence[Int[ndarray, " rows"]]) -> list
     missing: set[int] = set()
     for parts in divisions:
         missing |= set(found.labels[parts == TEST].tolist()) - set(found.labels[parts == TRAIN].tolist())
-    names = ", ".join(found.classes[code] for code in sorted(missing)[:5])
+    names = ", ".join(repr(found.classes[code]) for code in sorted(missing)[:5])
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
     return (
-        [f"Classes of a test part that its training part lacks count as wrong: {names}."] if missing else []
+        [f"Classes of a test part that its training part lacks count as wrong: {names}{more}."]
+        if missing
+        else []
     )

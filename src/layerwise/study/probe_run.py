@@ -74,12 +74,15 @@ class ProbeRun:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which layers were only compared."""
+        """What is special about the store or the choice."""
+        found = []
+        if not self.store.metadata.get("complete"):
+            found.append("The store is not finished: its source has more texts than it.")
         beside = [layer for layer in self.layers if layer not in self.candidates]
-        if not beside:
-            return ()
-        names = ", ".join(map(name_of, beside))
-        return (f"{names[:1].upper()}{names[1:]}: compared only, the best is chosen among the other layers.",)
+        if beside:
+            names = ", ".join(map(name_of, beside)).capitalize()
+            found.append(f"{names}: compared only, the best is chosen among the other layers.")
+        return tuple(found)
 
     @property
     def seconds(self) -> float:

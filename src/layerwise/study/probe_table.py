@@ -16,7 +16,7 @@ from layerwise.reports.probing import Difference, Feature, FeatureScore
 from layerwise.reports.verdict import name_of
 from layerwise.study.folds import Fold, FoldFit, test_rows
 from layerwise.study.labels import Labelled
-from layerwise.study.paired import PairedScores
+from layerwise.study.paired import PairedScores, highest
 
 
 class ProbeTable:
@@ -43,6 +43,8 @@ class ProbeTable:
     def add(self, feature: Feature, fits: Sequence[FoldFit]) -> None:
         """Score a feature that was fitted in every fold."""
         answers = self.predictions[feature] = np.concatenate([one.fit.predictions for one in fits])
+        if self._kind == "regression" and not any(map(_varies, fits)):
+            answers = np.zeros_like(answers)
         found = {
             name: self._paired.score(feature, name, make, answers)
             for name, make in METRICS[self._kind].items()
@@ -72,8 +74,8 @@ class ProbeTable:
         )
 
     def best(self, features: Iterable[Feature]) -> Feature:
-        """The feature with the highest score on the development part; the lower layer of equals."""
-        return max(features, key=lambda feature: np.nan_to_num(self.rows[feature].development, nan=-np.inf))
+        """The feature with the highest score on the development part; see `highest`."""
+        return highest({feature: self.rows[feature].development for feature in features})
 
     def compared(
         self, layers: Sequence[Feature], best: Feature, last: Feature
@@ -106,7 +108,7 @@ class ProbeTable:
         answers = []
         for number in range(len(self._folds)):
             own = {layer: fits[layer][number].fit for layer in layers}
-            best = max(layers, key=lambda layer: np.nan_to_num(own[layer].development, nan=-np.inf))
+            best = highest({layer: own[layer].development for layer in layers})
             answers.append(own[best].predictions)
         return point(METRICS[self._kind][self._leading], self.labels, np.concatenate(answers))
 
@@ -125,6 +127,12 @@ class ProbeTable:
             name: float("nan") if name == "spearman" else point(make, self.labels, constant)
             for name, make in METRICS[self._kind].items()
         }
+
+
+def _varies(fit: FoldFit) -> bool:
+    """Whether a probe of numbers answers different rows differently: between folds even constants differ."""
+    answers = fit.fit.predictions
+    return bool(np.ptp(answers) > 1e-6 * max(1e-30, float(np.abs(answers).max())))
 
 
 def _usual(fits: Sequence[FoldFit]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,9 @@ from layerwise.study.labels import read_labels
 from layerwise.study.probe_run import Probed, ProbeRun, Progress
 from layerwise.study.similarity import probe_similarity
 from layerwise.study.trained import probe_trained
+
+BOUNDS = (1e-6, 1e6)
+"""The weakest and the strongest L2."""
 
 
 def probe(
@@ -71,10 +73,10 @@ def probe(
     """
     store = store if isinstance(store, Store) else open_store(store)
     strengths = STRENGTHS if strengths is None else tuple(strengths)
-    _check(strengths, seed)
+    _check(strengths, seed, min_count)
     if rows is not None and rows < 1:
         raise UsageError(f"{rows} rows were asked for: expected at least 1.")
-    chosen = list(store.select(layers))
+    chosen = sorted(store.select(layers), key=lambda one: (isinstance(one, str), one))  # `final` is the last
     able = [one for one in chosen if candidates is None or one in candidates]
     if not able:
         raise UsageError(f"none of the layers {layers!r} may be chosen: expected one of {candidates}.")
@@ -108,8 +110,14 @@ def probe(
     )
 
 
-def _check(strengths: Sequence[float], seed: int) -> None:
-    if not strengths or not all(math.isfinite(one) and one > 0 for one in strengths):
-        raise UsageError(f"the L2 strengths are {tuple(strengths)}: expected at least one number above 0.")
+def _check(strengths: Sequence[float], seed: int, min_count: int | None) -> None:
+    weakest, strongest = BOUNDS
+    if not strengths or not all(weakest <= one <= strongest for one in strengths):
+        raise UsageError(
+            f"the L2 strengths are {tuple(strengths)}: expected numbers from {weakest:g} to {strongest:g}, between which "
+            "float32 can tell probes apart."
+        )
+    if min_count is not None and min_count < 2:
+        raise UsageError(f"--min-count is {min_count}: a class needs at least 2 examples to be probed.")
     if seed < 0:
         raise UsageError(f"the seed is {seed}: expected a whole number from 0 on.")

@@ -19,7 +19,7 @@ from layerwise.reports.probing import Difference, Feature, FeatureScore, ProbeRe
 from layerwise.reports.wording import counted
 from layerwise.study.arranged import Arranged
 from layerwise.study.labels import Labelled
-from layerwise.study.paired import PairedScores
+from layerwise.study.paired import PairedScores, highest
 from layerwise.study.parts import FEW, divide, sizes
 from layerwise.study.probe_run import Probed, ProbeRun
 
@@ -58,7 +58,7 @@ class SimilarityTable:
 
     def best(self, features: Iterable[Feature]) -> Feature:
         """The highest score on the rows that are not tested; on all where all are."""
-        return max(features, key=lambda feature: np.nan_to_num(self.rows[feature].development, nan=-np.inf))
+        return highest({feature: self.rows[feature].development for feature in features})
 
     def compared(
         self, layers: Sequence[Feature], best: Feature, last: Feature

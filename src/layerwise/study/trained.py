@@ -140,6 +140,7 @@ def _probes(
             assert row.l2 is not None
             rows = folds[0].rows
             weight, bias = fit_on_all(rows, rows.read(layer), folds[0].task, row.l2)
+        bias = bias + np.float32(folds[0].rows.found.offset)
         document = {
             **shared,
             **reading_of(run.store.metadata),
