@@ -114,7 +114,9 @@ class _Ranks:
         self._ends = np.append(np.flatnonzero(np.diff(self._block[self._order])), len(values) - 1)
 
     def __call__(self, weights: Float[ndarray, "rounds rows"]) -> Float[ndarray, "rounds rows"]:
-        until = np.cumsum(weights.take(self._order, axis=1), axis=1, dtype=np.float64).take(self._ends, axis=1)
+        until = np.cumsum(weights.take(self._order, axis=1), axis=1, dtype=np.float64).take(
+            self._ends, axis=1
+        )
         before = np.concatenate([np.zeros_like(until[:, :1]), until[:, :-1]], axis=1)
         ranks: ndarray = ((before + until + 1) / 2).take(self._block, axis=1)
         return ranks
