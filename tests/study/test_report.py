@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from layerwise.cli.probe_table import print_report
 from layerwise.errors import UsageError
 from layerwise.store.reader import Store
 from layerwise.study.report import Report, draw, refuse_other_ending, report
+from layerwise.study.report_page import page
 from tests.study.labelled import text_store, word_store
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -76,6 +79,25 @@ def test_the_page_says_what_the_report_says(made: Report) -> None:
         "seed",
     ):
         assert said in text
+
+
+def test_equal_shares_are_a_sentence_and_no_figure(made: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    mix = made.probed.report.scalar_mix
+    assert mix is not None
+    even = replace(mix, shares=tuple(1 / len(mix.shares) for _ in mix.shares))
+    found = replace(made.probed.report, scalar_mix=even)
+    said = "No mix of the layers predicted held-out rows better than their mean, so all shares are equal."
+    assert "shares" in draw(made.probed.report) and "shares" not in draw(found)
+    for one, there in ((made.probed.report, False), (found, True)):
+        assert (said in page(one, {}, None, None, "")) == there
+        print_report(one)
+        out = capsys.readouterr().out
+        assert (said in out) == there and ("Shares in the scalar mix" in out) != there
+
+
+def test_a_long_command_is_not_cut_on_paper(made: Report) -> None:
+    paper = made.html[made.html.index("@media print") :]
+    assert re.search(r"pre \{[^}]*white-space: pre-wrap; overflow-wrap: anywhere", paper)
 
 
 def test_names_are_text_and_no_markup(tmp_path: Path) -> None:

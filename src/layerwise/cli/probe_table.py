@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from layerwise.cli.console import console, print_table
 from layerwise.reports.verdict import METRIC_NAMES, PUT_TOGETHER, shown, spread, verdict
-from layerwise.reports.wording import counted
+from layerwise.reports.wording import NOTHING_MIXED, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +23,9 @@ def print_report(report: ProbeReport) -> None:
     out.print()
     for sentence in verdict(report):
         out.print(sentence, style="bold")
-    if report.scalar_mix is not None:
+    if report.scalar_mix is not None and report.scalar_mix.even:
+        out.print(NOTHING_MIXED)
+    elif report.scalar_mix is not None:
         shares = zip(report.scalar_mix.layers, report.scalar_mix.shares, strict=True)
         out.print(
             "Shares in the scalar mix: " + ", ".join(f"{layer}: {share:.2f}" for layer, share in shares) + "."

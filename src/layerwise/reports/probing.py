@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+EVEN = 1e-6
+"""Shares of a mix that differ by less are equal: float32 has hardly more digits."""
+
 Feature = int | str
 """What a row of the table was probed on: a layer (number or `"final"`), `"mean"`, `"concat"`, `"scalar"`."""
 
@@ -83,6 +86,11 @@ class ScalarMix:
     weights: tuple[float, ...]
     gamma: float
     rows: int
+
+    @property
+    def even(self) -> bool:
+        """Whether all shares are equal: nothing was learned."""
+        return max(self.shares) - min(self.shares) < EVEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Numbers in sentences."""
+"""Numbers in sentences, and sentences that are said in several places."""
 
 from __future__ import annotations
 
@@ -6,3 +6,8 @@ from __future__ import annotations
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 layer`, `1,200 layers`, `2 classes`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+NOTHING_MIXED = (
+    "No mix of the layers predicted held-out rows better than their mean, so all shares are equal."
+)

@@ -107,7 +107,7 @@ def draw(found: ProbeReport, comparison: Comparison | None = None) -> dict[str, 
     figures = {"scores": _scores(found)}
     if found.control:
         figures["control"] = _control(found)
-    if found.scalar_mix is not None:
+    if found.scalar_mix is not None and not found.scalar_mix.even:
         mix = found.scalar_mix
         figures["shares"] = bars(
             list(mix.layers), list(mix.shares), title=f"Scalar mix for {short(found.label)}", of="share"

@@ -14,7 +14,7 @@ from layerwise.reports.comparison import Comparison
 from layerwise.reports.probing import Example, FeatureScore, ProbeReport, Score
 from layerwise.reports.signals import MEANING, SIGNALS, SignalsReport
 from layerwise.reports.verdict import METRIC_NAMES, PUT_TOGETHER, name_of, shown, verdict
-from layerwise.reports.wording import counted
+from layerwise.reports.wording import NOTHING_MIXED, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def page(
         captions={"scores": _caption(report)},
         table={"heads": _heads(report), "rows": _rows(report), "note": _table_note(report)},
         mix_weights=_mix_weights(report),
+        nothing_mixed=NOTHING_MIXED if report.scalar_mix is not None and report.scalar_mix.even else "",
         best_name=name_of(report.best),
         last_name=name_of(report.last),
         examples=[_example(example) for example in report.examples],
