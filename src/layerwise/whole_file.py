@@ -1,9 +1,10 @@
-"""A file that is either there as a whole or not at all."""
+"""A file that is either there as a whole or not at all: what was there before stays until then."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,39 +13,86 @@ from typing import IO
 from layerwise.errors import LayerwiseError, UsageError
 
 
+def check_target(path: str | Path) -> Path:
+    """Where a file can be written, looked at before any work is done.
+
+    Raises:
+        UsageError: it has no name, its folder is not there, or it is a folder itself.
+        LayerwiseError: nothing may be written into its folder.
+    """
+    target = Path(path).expanduser()
+    if not str(path):
+        raise UsageError("the empty file name '' was given: name a file to write.")
+    if target.is_dir():
+        raise UsageError(f"{path} is a folder: name a file to write.")
+    if _is_device(target):
+        return target
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent} for the file {target.name}: make it first.")
+    if not os.access(target.parent, os.W_OK):
+        raise LayerwiseError(f"{path} cannot be written: its folder is read-only; choose another.")
+    return target
+
+
+def check_folder(path: str | Path) -> None:
+    """Look before any work whether files can be written into a folder that is there, or can be made.
+
+    Raises:
+        UsageError: it has no name, or is a file.
+        LayerwiseError: nothing may be written into it, or where it would be made.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not str(path):
+        raise UsageError("the empty folder name '' was given: name a folder to write into.")
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        raise UsageError(f"{path} cannot be a folder, as {there} is a file: name another.")
+    if not os.access(there, os.W_OK):
+        raise LayerwiseError(f"{path} cannot be written: the folder {there} is read-only; choose another.")
+
+
 def refuse_existing(path: str | Path, overwrite: bool) -> None:
     """Refuse a file that is there, before any work.
 
     Raises:
-        UsageError: it is, and `overwrite` is False; or it is a folder.
+        UsageError: it is, and `overwrite` is False; or as `check_target`.
     """
-    target = Path(path).expanduser()
-    if target.is_dir():
-        raise UsageError(f"{path} is a folder: name a file to write.")
-    if target.exists() and not overwrite:
+    if check_target(path).exists() and not overwrite:
         raise UsageError(f"{path} exists already: pass --overwrite, or choose another.")
 
 
 @contextmanager
-def whole_file(path: str | Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def whole_file(path: str | Path, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """Give a stream to write bytes to; it becomes `path` if nothing fails, else it is removed.
 
+    A link stays one, and what it points to is replaced. What is no file (`/dev/stdout`, a named pipe)
+    is written to as it is.
+
     Raises:
-        UsageError: the file is there and `overwrite` is False.
+        UsageError: the file is there and `overwrite` is False; or as `check_target`.
         LayerwiseError: it cannot be written.
     """
-    target = Path(path).expanduser().absolute()
     refuse_existing(path, overwrite)
+    target = Path(path).expanduser()
     try:
-        descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        if _is_device(target):
+            with target.open("wb") as stream:
+                yield stream
+            return
+        target = target.resolve()
+        draft = target.with_name(f".layerwise-{secrets.token_hex(8)}.part")
+        try:
+            with draft.open("xb") as stream:
+                yield stream
+            if target.exists():
+                shutil.copymode(target, draft)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
         raise LayerwiseError(f"{path} cannot be written: {error.strerror or error}.") from error
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-        Path(draft).chmod(0o644)
-        Path(draft).replace(target)
-    except OSError as error:
-        raise LayerwiseError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        Path(draft).unlink(missing_ok=True)
+
+
+def _is_device(target: Path) -> bool:
+    """Something that is there and neither a file nor a folder."""
+    return target.exists() and not target.is_file()

@@ -133,7 +133,7 @@ def test_figures_are_written_on_request(made: Report, tmp_path: Path) -> None:
 def test_a_page_needs_the_ending_of_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"expected \.html"):
         refuse_other_ending(str(tmp_path / "report.pdf"))
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(UsageError, match="there is no folder"):
         refuse_other_ending(str(tmp_path / "nowhere" / "report.html"))
 
 

@@ -32,10 +32,15 @@ def command(
     from layerwise.store.reader import open_store
     from layerwise.study.comparison import compare
 
-    if output is not None:
-        from layerwise.plots.drawing import check_target, new_figure
+    if csv is not None:
+        from layerwise.whole_file import check_target
 
-        check_target(output)
+        check_target(csv)
+    if output is not None:
+        from layerwise.plots.drawing import check_target as check_figure
+        from layerwise.plots.drawing import new_figure
+
+        check_figure(output)
         new_figure(1, 1)  # a missing library is told before the work
     found = compare(
         open_store(store), open_store(other) if other else None, layers=layers, rows=rows, seed=seed
@@ -63,33 +68,22 @@ def _draw(found: Comparison, path: str) -> None:
 
 
 def _write_csv(found: Comparison, path: str) -> None:
-    import csv
-    from pathlib import Path
-
-    from layerwise.errors import LayerwiseError
+    from layerwise.cli.tables import write_csv
 
     second = found.second or found.first
-    try:
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(["measure", "store", "layer", "other_store", "other_layer", "value"])
-            for measure, matrix in (("cka", found.cka), ("neighbour_overlap", found.overlap)):
-                for layer, values in zip(found.first.layers, matrix, strict=True):
-                    for other, value in zip(second.layers, values, strict=True):
-                        table.writerow([measure, found.first.store, layer, second.store, other, _cell(value)])
-            for side in (found.first, *([found.second] if found.second else [])):
-                for measure, each in (
-                    ("anisotropy", side.anisotropy),
-                    ("self_similarity", side.self_similarity),
-                ):
-                    for layer, value in zip(side.layers, each, strict=True):
-                        table.writerow([measure, side.store, layer, "", "", _cell(value)])
-    except OSError as error:
-        raise LayerwiseError(f"the table {path} cannot be written: {error.strerror}.") from error
-
-
-def _cell(value: float) -> str:
-    return "" if value != value else repr(value)
+    rows: list[tuple[object, ...]] = []
+    for measure, matrix in (("cka", found.cka), ("neighbour_overlap", found.overlap)):
+        for layer, values in zip(found.first.layers, matrix, strict=True):
+            for other, value in zip(second.layers, values, strict=True):
+                rows.append((measure, found.first.store, layer, second.store, other, value))
+    for side in (found.first, *([found.second] if found.second else [])):
+        for measure, each in (("anisotropy", side.anisotropy), ("self_similarity", side.self_similarity)):
+            rows += [
+                (measure, side.store, layer, None, None, value)
+                for layer, value in zip(side.layers, each, strict=True)
+            ]
+    heads = ("measure", "store", "layer", "other_store", "other_layer", "value")
+    write_csv([dict(zip(heads, row, strict=True)) for row in rows], path)
 
 
 def _print(found: Comparison) -> None:

@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Fit a linear map to fewer dimensions, for `extract --projection` and `ship --projection`."""
     from layerwise.store.reader import open_store
-    from layerwise.store.whole_file import refuse_existing, whole_file
     from layerwise.study.fit_projection import fit_projection
+    from layerwise.whole_file import refuse_existing, whole_file
 
     refuse_existing(output, overwrite)
     projection, fit = fit_projection(open_store(store), layer, kind, dim, seed)

@@ -49,8 +49,8 @@ def command(
 
     from layerwise.errors import UsageError
     from layerwise.shipping.predict import Predictor
-    from layerwise.store.whole_file import refuse_existing, whole_file
     from layerwise.text.sources import SourceOptions, Sources
+    from layerwise.whole_file import refuse_existing, whole_file
 
     if limit is not None and limit < 1:
         raise UsageError(f"the limit is {limit}: expected at least 1 text.")

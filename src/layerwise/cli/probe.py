@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -50,6 +51,23 @@ def command(
         given = "--unsupervised and --label" if unsupervised else "neither --label nor --unsupervised"
         raise UsageError(f"{given} were given: expected one of them.")
     if label is None:
+        _refuse_given(
+            {
+                "--task": task != "auto",
+                "--pair": pair,
+                "--group": group is not None,
+                "--split": split is not None,
+                "--folds": folds is not None,
+                "--min-count": min_count is not None,
+                "--skip-missing": skip_missing,
+                "--missing-label": missing_label is not None,
+                "--no-control": not control,
+                "--codelength": codelength,
+                "--l2": l2 is not None,
+                "--save": save is not None,
+                "--layer": layer is not None,
+            }
+        )
         _signals(store, layers, rows, seed, csv, as_json)
         return
     from layerwise.cli.probe_table import print_report
@@ -57,10 +75,37 @@ def command(
     from layerwise.cli.tables import write_csv
     from layerwise.reports.verdict import rows_of
     from layerwise.store.reader import open_store
+    from layerwise.study.labels import read_labels
     from layerwise.study.probing import probe
+    from layerwise.whole_file import check_target
 
+    if layer is not None and save is None:
+        raise UsageError(f"--layer {layer} was given without --save: expected both; --layers chooses layers.")
+    for path in (save, csv):
+        if path is not None:
+            check_target(path)
     opened = open_store(store)
-    wanted = opened.layers[opened.columns.index(opened.column(layer))] if layer else None
+    wanted = None if layer is None else opened.layers[opened.columns.index(opened.column(layer))]
+    if wanted is not None and wanted not in (probed := opened.select(layers)):
+        raise UsageError(
+            f"--layer {layer} is none of the layers probed ({', '.join(map(str, probed))}): add it to --layers."
+        )
+    if save is not None and pair:
+        labels = read_labels(
+            opened,
+            label,
+            task=task,
+            group=group,
+            pair=True,
+            min_count=min_count,
+            skip_missing=skip_missing,
+            missing_label=missing_label,
+        )
+        if not labels.classes:
+            raise UsageError(
+                f"--save was given, and {label!r} of pairs is a number, for which nothing is trained: expected "
+                "classes; leave --save out."
+            )
     with live_status("probing") as progress:
         found = probe(
             opened,
@@ -91,6 +136,17 @@ def command(
         print_report(found.report)
 
 
+def _refuse_given(options: Mapping[str, bool]) -> None:
+    """Refuse what `--unsupervised` would ignore.
+
+    Args:
+        options: whether each was given.
+    """
+    for name, given in options.items():
+        if given:
+            raise UsageError(f"{name} is for --label, and --unsupervised was given: leave one of them out.")
+
+
 def _signals(store: str, layers: str, rows: int | None, seed: int, csv: str | None, as_json: bool) -> None:
     from dataclasses import asdict
 
@@ -98,7 +154,10 @@ def _signals(store: str, layers: str, rows: int | None, seed: int, csv: str | No
     from layerwise.cli.tables import write_csv
     from layerwise.store.reader import open_store
     from layerwise.study.signals import MOST_ROWS, unsupervised
+    from layerwise.whole_file import check_target
 
+    if csv is not None:
+        check_target(csv)
     found = unsupervised(
         open_store(store), layers=layers, rows=MOST_ROWS if rows is None else rows, seed=seed
     )

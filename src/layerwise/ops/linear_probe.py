@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
+from safetensors import numpy as safetensors
 
-from layerwise.errors import LayerwiseError
 from layerwise.ops.fitted_file import expected, is_number, read_fitted
+from layerwise.whole_file import whole_file
 
 KEY = "layerwise_probe"
 
@@ -47,14 +46,12 @@ class LinearProbe:
         """Write the file; readable with safetensors alone.
 
         Raises:
-            LayerwiseError: it cannot be written.
+            UsageError: there is no such folder, or it is one. LayerwiseError: it cannot be written.
         """
         document = {**self.document, "classes": list(self.classes)}
         tensors = {"weight": np.ascontiguousarray(self.weight), "bias": self.bias}
-        try:
-            save_file(tensors, path, metadata={KEY: json.dumps(document, ensure_ascii=False)})
-        except (OSError, SafetensorError) as error:
-            raise LayerwiseError(f"the probe cannot be written to {path}: {error}.") from error
+        with whole_file(path) as stream:
+            stream.write(safetensors.save(tensors, {KEY: json.dumps(document, ensure_ascii=False)}))
 
     @classmethod
     def load(cls, path: str | Path) -> LinearProbe:

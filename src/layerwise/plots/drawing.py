@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerwise.errors import LayerwiseError, UsageError, require
+from layerwise.errors import UsageError, require
 from layerwise.plots.fonts import families, printable
 from layerwise.plots.names import in_lines, inches
+from layerwise.whole_file import check_target as check_file
+from layerwise.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,15 +61,12 @@ def check_target(path: str | Path) -> Path:
     """Where a figure can be written, looked at before any work is done.
 
     Raises:
-        UsageError: the ending is unknown, or the folder is not there.
+        UsageError: the ending is unknown, the folder is not there, or it is a folder itself.
+        LayerwiseError: nothing may be written into its folder.
     """
-    target = Path(path)
+    target = check_file(path)
     if target.suffix.lower().removeprefix(".") not in FORMATS:
         raise UsageError(f"the figure {target} has no known ending: expected .png, .svg or .pdf.")
-    if not target.parent.is_dir():
-        raise UsageError(f"there is no folder {target.parent} for the figure {target.name}: make it first.")
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder: give the figure another name.")
     return target
 
 
@@ -80,10 +79,8 @@ def save(figure: Figure, path: str | Path) -> None:
     target = check_target(path)
     kind = target.suffix.lower().removeprefix(".")
     drawn = _drawn(figure, kind)
-    try:
-        target.write_bytes(drawn)
-    except OSError as error:
-        raise LayerwiseError(f"the figure {target} cannot be written: {error.strerror}.") from error
+    with whole_file(target) as stream:
+        stream.write(drawn)
 
 
 def to_svg(figure: Figure) -> str:

@@ -23,6 +23,8 @@ from layerwise.study.probe_run import Probed, Progress
 from layerwise.study.probing import probe
 from layerwise.study.report_page import page
 from layerwise.study.signals import unsupervised
+from layerwise.whole_file import check_target as check_file
+from layerwise.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,12 +53,10 @@ class Report:
         """Write the page.
 
         Raises:
-            LayerwiseError: it cannot be written.
+            UsageError: there is no such folder, or it is one. LayerwiseError: it cannot be written.
         """
-        try:
-            Path(path).write_text(self.html, "utf-8")
-        except OSError as error:
-            raise LayerwiseError(f"the report cannot be written to {path}: {error.strerror}.") from error
+        with whole_file(path) as stream:
+            stream.write(self.html.encode())
 
     def save_figures(self, folder: str | Path, format: str = "png") -> tuple[Path, ...]:
         """Write each figure as `NAME.png`, `.svg` or `.pdf` into a folder, which is made if need be."""
@@ -160,10 +160,8 @@ def refuse_other_ending(path: str) -> None:
     """Say early that a report is an HTML page in a folder that exists.
 
     Raises:
-        UsageError: another ending, or no such folder.
+        UsageError: another ending, no such folder, or a folder. LayerwiseError: a read-only folder.
     """
-    target = Path(path)
+    target = check_file(path)
     if target.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"the report {path} has the ending {target.suffix or 'none'!r}: expected .html.")
-    if not target.absolute().parent.is_dir():
-        raise UsageError(f"the folder of {path} does not exist: make it first.")
