@@ -11,7 +11,8 @@ LabelOption = Annotated[str, typer.Option("--label", help="Kept column with the 
 TaskOption = Annotated[
     str,
     typer.Option(
-        help="classification, regression; auto: numbers of which some are not whole are a quantity."
+        help="classification, regression; auto: numbers are a quantity if some are not whole or more than "
+        "twenty differ."
     ),
 ]
 PairOption = Annotated[
