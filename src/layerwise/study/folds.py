@@ -96,7 +96,7 @@ class Fold:
         fit = fit_probe(turned, variance, self.task)
         control = None
         if self.control is not None:  # its own strength: the task's may keep it from learning by heart
-            control = fit_probe(turned, variance, self.control).predictions
+            control = fit_probe(turned, variance, self.control, exact=False).predictions
         bits = code_length(turned, variance, self.task) if codelength else None
         uniform = uniform_length(self.task) if codelength else None
         return FoldFit(fit, control, bits, uniform, fit.weight.numpy(), fit.bias.numpy())
