@@ -84,6 +84,15 @@ def test_inspect_counts(stores: dict[str, Path]) -> None:
     assert "16 words of 4 texts" in text and "127, 223, 319" in text
 
 
+def test_inspect_of_one_row_has_no_cosine(encoder: Encoder, tmp_path: Path) -> None:
+    for text, cells in (("sea", ["1", "–"]), ("", ["–", "–"])):
+        out = tmp_path / f"{text}.lance"
+        (tmp_path / "a.txt").write_text(f"{text}\n", "utf-8")
+        layerwise.extract(tmp_path / "a.txt", out, encoder=encoder, unit="text", layers=0)
+        shown = printed(f"inspect {out}").splitlines()[-1].split()[1:3]
+        assert all(cell.startswith(start) for cell, start in zip(shown, cells, strict=True)), shown
+
+
 def test_neighbours_over_stores_of_words_and_texts(stores: dict[str, Path]) -> None:
     found = as_json(f"neighbours {stores['word']} {stores['text']} sea --layer 3,-1 --count 2")
     assert found["3"][0]["surface"] == "ocean"

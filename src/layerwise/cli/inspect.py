@@ -82,8 +82,12 @@ def _print(summary: StoreSummary, report: CheckReport | None) -> None:
         )
         name = column.removeprefix("layer_")
         name = str(int(name)) if name.isdigit() else name
-        rows.append([name, f"{layer.mean_norm:.3f}", f"{layer.mean_cosine:.3f}", shown or "none"])
+        rows.append([name, _shown(layer.mean_norm), _shown(layer.mean_cosine), shown or "none"])
     print_table(out, ["layer", "mean norm", "mean cosine", "constant dimensions"], rows)
+
+
+def _shown(value: float) -> str:
+    return "–" if value != value else f"{value:.3f}"
 
 
 def _recipe(model: dict[str, Any]) -> str:
