@@ -81,3 +81,15 @@ def test_before_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch, argument
 def test_what_unsupervised_ignores(folder: Path, option: str) -> None:
     found = run(f"probe {folder}/t.lance --unsupervised {option}")
     assert found.status == 2 and f"{option.split()[0]} is for --label" in found.err, found
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_is_none(folder: Path, tmp_path: Path, seed: int) -> None:
+    said = f"--seed is {seed}: expected a whole number from 0 to 4294967295."
+    for command in (
+        f"fit-projection {folder}/t.lance -l 1 --dim 2 -o {tmp_path}/p",
+        f"plot {folder}/t.lance --method umap -o {tmp_path}/p.png",
+    ):
+        found = run(f"{command} --seed {seed}")
+        assert found.status == 2 and said in found.err, found
+    assert not list(tmp_path.iterdir())

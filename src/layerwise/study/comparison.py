@@ -14,7 +14,7 @@ from layerwise.reports.comparison import Compared, Comparison, Matrix
 from layerwise.store.layer_column import Vectors
 from layerwise.store.reader import Name, Store
 from layerwise.study.same_rows import refuse_other_rows
-from layerwise.study.samples import Rows, read_layer, read_rows, sample_rows
+from layerwise.study.samples import SEEDS, Rows, read_layer, read_rows, sample_rows
 
 ROWS = 10_000
 NEIGHBOUR_ROWS = 2_000
@@ -55,7 +55,7 @@ def compare(
     cka = linear_cka(lambda: _together(stores, columns, chosen), sizes, across=cut)
     if cka.rows < FEWEST_ROWS:
         raise StoreError(f"{first.path} has {cka.rows} embedded rows: CKA needs at least {FEWEST_ROWS}.")
-    near_rows = _embedded(stores, columns, sample_rows(first.num_rows, min(rows, NEIGHBOUR_ROWS), seed + 1))
+    near_rows = _embedded(stores, columns, sample_rows(first.num_rows, min(rows, NEIGHBOUR_ROWS), (seed + 1) % SEEDS))
     k = min(NEIGHBOURS, len(near_rows) - 1)
     words, word_rows = _words(first, seed)
     sides, near, start = [], [], 0

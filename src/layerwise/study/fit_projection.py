@@ -16,6 +16,7 @@ from layerwise.ops.projection import KINDS, Projection, principal_components
 from layerwise.reports.shipping import ProjectionFit
 from layerwise.store.layer_column import LayerColumn
 from layerwise.store.reader import Store
+from layerwise.study.samples import sample_rows
 from layerwise.types import place_of
 from layerwise.version import __version__
 
@@ -41,7 +42,7 @@ def fit_projection(
         seed: of the sample.
 
     Raises:
-        UsageError: no such layer or kind; the vectors were mixed or projected already; they vary in
+        UsageError: no such layer, kind or seed; the vectors were mixed or projected already; they vary in
             fewer than `dim` directions.
         LayerSelectionError: the layer was not extracted.
     """
@@ -103,8 +104,7 @@ def _sample(rows: int, dim: int, seed: int) -> tuple[npt.NDArray[np.int64], bool
     apart = min(SAMPLE_ROWS, rows // HELD_OUT_SHARE)
     held_out = apart >= FEWEST_HELD_OUT and rows - apart > dim
     count = apart if held_out else min(SAMPLE_ROWS, rows)
-    chosen = np.random.default_rng(seed).choice(rows, count, replace=False)
-    return np.sort(chosen).astype(np.int64), held_out
+    return sample_rows(rows, max(count, 1), seed), held_out
 
 
 def _moments(column: LayerColumn, without: npt.NDArray[np.int64]) -> Moments:

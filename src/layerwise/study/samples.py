@@ -17,16 +17,20 @@ TAKEN = 2_048
 """Rows read at a time."""
 
 
+SEEDS = 2**32
+"""UMAP takes no more of them."""
+
+
 def sample_rows(total: int, wanted: int, seed: int) -> Rows:
     """Up to `wanted` of `total` row numbers, rising: all of them if there are no more.
 
     Raises:
-        UsageError: fewer than one row is wanted, or the seed is negative.
+        UsageError: fewer than one row is wanted, or the seed is none.
     """
     if wanted < 1:
         raise UsageError(f"--rows is {wanted}: expected at least 1.")
-    if seed < 0:
-        raise UsageError(f"--seed is {seed}: expected 0 or more.")
+    if not 0 <= seed < SEEDS:
+        raise UsageError(f"--seed is {seed}: expected a whole number from 0 to {SEEDS - 1}.")
     if wanted >= total:
         return np.arange(total)
     return np.sort(np.random.default_rng(seed).choice(total, wanted, replace=False))
