@@ -26,11 +26,13 @@ from layerwise.cli import (
     ship,
     show,
 )
+from layerwise.cli.ending import Commands, drop_output, escape_output, output_is_full, reader_is_gone
 from layerwise.errors import LayerwiseError
 from layerwise.version import __version__
 
 app = typer.Typer(
     name="layerwise",
+    cls=Commands,
     help="Every layer of every encoder: extract it, understand it, ship the best one.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -76,17 +78,23 @@ for command in (
 def main() -> None:
     """Run the command line; every expected failure is one sentence on stderr."""
     try:
+        escape_output()
         app()
     except LayerwiseError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted.", 1)
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as stop:
+        if not reader_is_gone(stop):
+            raise
+        drop_output()
         sys.exit(0)
     except Exception as error:
         if os.environ.get("LAYERWISE_DEBUG"):
             raise
+        if isinstance(error, OSError) and output_is_full(error):
+            drop_output()
+            _fail(f"stdout cannot be written ({error.strerror}): make room, or send it elsewhere.", 1)
         said = " ".join(str(error).split()) or "no message"
         _fail(
             f"unexpected {type(error).__name__}: {said[:300]} (this is a defect of layerwise, please report it; "

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import IO
@@ -43,7 +44,9 @@ def kind_of(folder: Path) -> Kind:
 
     Raises:
         StoreCorruptError: it has the shape of a Lance dataset and cannot be opened.
+        StoreError: Lance cannot be given its name.
     """
+    _require_utf8(folder)
     if not folder.exists() and not folder.is_symlink():
         return Kind.NEW
     if not folder.is_dir():
@@ -57,6 +60,17 @@ def kind_of(folder: Path) -> Kind:
         return Kind.STORE if METADATA_KEY in metadata else Kind.OTHER
     ours = {LEDGER, *_LANCE_FOLDERS}
     return Kind.STARTED if LEDGER in names and names <= ours else Kind.OTHER
+
+
+def _require_utf8(folder: Path) -> None:
+    """Lance takes names in UTF-8 only: what the locale could not decode would look like damage."""
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"the name {str(folder)!a} is not valid in UTF-8, or the locale hides it ({sys.getfilesystemencoding()}): "
+            "set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or rename the folder; nothing was read or written."
+        ) from error
 
 
 def clear(folder: Path) -> None:
