@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -42,6 +43,25 @@ def test_a_missing_column_lists_those_there_are(folder: Path) -> None:
     (folder / "a.jsonl").write_text('{"t": "x", "u": "y"}\n')
     refused("extract a.jsonl -o out", 1, "'t', 'u'", "--text-column")
     refused("extract a.jsonl -o out --text-column text", 1, "'text'", "'t', 'u'")
+
+
+def test_a_wrong_column_is_told_before_the_model_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.jsonl").write_text('{"text": "x", "topic": "y"}\n')
+    assert run("extract a.jsonl -o out --keep topic").status == 0
+    before = sorted((folder / "out").rglob("*"))
+    monkeypatch.setattr("layerwise.models.encoder.Encoder.from_pretrained", None)
+    for out in ("out", "new"):
+        refused(f"extract a.jsonl -o {out} --keep topci", 1, "'topci'", "'topic'")
+        refused(f"extract a.jsonl -o {out} --text-column t", 1, "'t'", "'text'")
+        refused(f"extract a.jsonl -o {out} --limit 0", 2, "the limit is 0")
+    assert sorted((folder / "out").rglob("*")) == before and not (folder / "new").exists()
+
+
+def test_stdin_keeps_its_first_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
+    assert json.loads(run("extract - -o out --json").out)["texts"] == 2
 
 
 def test_a_null_text(folder: Path) -> None:

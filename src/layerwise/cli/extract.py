@@ -89,9 +89,25 @@ def command(
     """Extract the embeddings of every layer into a store."""
     from layerwise.cli.progress import live_progress
     from layerwise.extraction.run import extract
+    from layerwise.extraction.source import find_sources, read_first
     from layerwise.models.encoder import Encoder
 
     weights = options.mix_weights(mix_weights)
+    kept = [name.strip() for name in keep.split(",")] if keep else ()
+    found = find_sources(
+        source,
+        words=words,
+        pairs=pairs,
+        store_dtype=store_dtype,
+        text_column=text_column,
+        pair_column=pair_column,
+        id_column=id_column,
+        words_column=words_column,
+        keep=kept,
+        format=format,
+        limit=limit,
+    )
+    read_first(found)  # loading a model takes its time
     encoder = Encoder.from_pretrained(
         model,
         revision=revision,
@@ -123,7 +139,7 @@ def command(
             pair_column=pair_column,
             id_column=id_column,
             format=format,
-            keep=[name.strip() for name in keep.split(",")] if keep else (),
+            keep=kept,
             projection=projection,
             limit=limit,
             overwrite=overwrite,

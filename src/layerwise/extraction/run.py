@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from layerwise.errors import InterruptedRunError, LayerwiseError, UsageError, choose
+from layerwise.errors import InterruptedRunError, LayerwiseError, UsageError
 from layerwise.extraction.chunks import as_chunk
+from layerwise.extraction.source import find_sources
 from layerwise.models.allocator import give_back_freed_memory
 from layerwise.models.encoder import Encoder
 from layerwise.models.fitted import fitting_projection
@@ -24,16 +25,11 @@ from layerwise.ops.projection import Projection
 from layerwise.reports.runs import ExtractSummary, Progress
 from layerwise.store.reader import open_store
 from layerwise.store.writer import StoreWriter
-from layerwise.text.sources import SourceOptions, Sources
+from layerwise.text.sources import Sources
 from layerwise.types import TextRecord
 
 COMMIT_SECONDS = 30.0
 """About the most work that is lost when a run is killed."""
-
-PAIR_COLUMNS = ("sentence1", "sentence2")
-"""Where GLUE and sentence-transformers have the texts of a pair."""
-
-STORE_DTYPES = ("float32", "float16")
 
 
 def extract(
@@ -98,28 +94,20 @@ def extract(
         DeviceMemoryError: a batch does not fit on the device.
         InterruptedRunError: Ctrl-C.
     """
-    choose("store-dtype", store_dtype, STORE_DTYPES)
-    if getattr(source, "ndim", None) is not None:
-        raise UsageError(
-            f"the source was given as {type(source).__name__}: expected files, folders, globs or URLs; write it to a "
-            "file (to_parquet), or take Encoder.stream for texts in memory."
-        )
-    keep = (keep,) if isinstance(keep, str) else tuple(keep)
-    if limit is not None and limit < 1:
-        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
-    if words_column is not None and words not in (None, "given"):
-        raise UsageError(
-            f"words in the column {words_column!r} are given, and words={words!r} would leave them out: choose one."
-        )
-    if pairs == "separate" and text_column is None and pair_column is None:
-        text_column, pair_column = PAIR_COLUMNS
-    if pairs == "separate" and pair_column is None:
-        raise UsageError(
-            f"pairs='separate' encodes two texts apart, and only {text_column!r} was named: name the column of the "
-            "second with --pair-column, or leave both names out where they are sentence1 and sentence2."
-        )
-    paths = [source] if isinstance(source, str | Path) else list(source)
-    sources = Sources(paths, SourceOptions(text_column, pair_column, id_column, words_column, keep, format))
+    sources = find_sources(
+        source,
+        words=words,
+        pairs=pairs,
+        store_dtype=store_dtype,
+        text_column=text_column,
+        pair_column=pair_column,
+        id_column=id_column,
+        words_column=words_column,
+        keep=keep,
+        format=format,
+        limit=limit,
+    )
+    options = sources.options
     if words is None:
         own = words_column is not None or (unit == "word" and sources.give_words)
         words = "given" if own else "tokenizer"
@@ -136,7 +124,7 @@ def extract(
         pairs=pairs,
     )
     tokenization = encoder.tokenization(request)  # refuses a window without room before there is a store
-    if pair_column is not None:
+    if options.pair_column is not None:
         tokenization.refuse_pairs_without_room()
     mapped = None if projection is None else _fitting(projection, encoder, request)
     run = {
@@ -144,7 +132,7 @@ def extract(
         **request.describe(),
         "store_dtype": store_dtype,
         "source": sources.fingerprint(),
-        "keep": list(keep),
+        "keep": list(options.keep),
         **({} if mapped is None else {"projection": _describe(mapped)}),
     }
     with StoreWriter.open(
@@ -154,7 +142,7 @@ def extract(
         store_dtype=store_dtype,
         unit=unit,
         kept=sources.kept_types(),
-        pairs=pair_column is not None and request.rows_of_both,
+        pairs=options.pair_column is not None and request.rows_of_both,
         ids=id_column is not None,
         resume=not overwrite,
         overwrite=overwrite,
