@@ -55,7 +55,9 @@ def compare(
     cka = linear_cka(lambda: _together(stores, columns, chosen), sizes, across=cut)
     if cka.rows < FEWEST_ROWS:
         raise StoreError(f"{first.path} has {cka.rows} embedded rows: CKA needs at least {FEWEST_ROWS}.")
-    near_rows = _embedded(stores, columns, sample_rows(first.num_rows, min(rows, NEIGHBOUR_ROWS), (seed + 1) % SEEDS))
+    near_rows = _embedded(
+        stores, columns, sample_rows(first.num_rows, min(rows, NEIGHBOUR_ROWS), (seed + 1) % SEEDS)
+    )
     k = min(NEIGHBOURS, len(near_rows) - 1)
     words, word_rows = _words(first, seed)
     sides, near, start = [], [], 0
