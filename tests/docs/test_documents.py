@@ -134,8 +134,23 @@ def not_run() -> Iterator[tuple[str, Block]]:
         yield from ((document, block) for block in blocks(document) if block.not_run is not None)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_code_runs(document: str, tmp_path: Path) -> None:
+class TestReadmes:
+    """In a class, as a class goes to one worker: these and the pages run at the same time."""
+
+    @pytest.mark.parametrize("document", [one for one in DOCUMENTS if "/" not in one])
+    def test_code_runs(self, document: str, tmp_path: Path) -> None:
+        run_code(document, tmp_path)
+
+
+class TestPages:
+    """The pages of `docs` and the store's format."""
+
+    @pytest.mark.parametrize("document", [one for one in DOCUMENTS if "/" in one])
+    def test_code_runs(self, document: str, tmp_path: Path) -> None:
+        run_code(document, tmp_path)
+
+
+def run_code(document: str, tmp_path: Path) -> None:
     todo = steps(document)
     if not todo:
         return
