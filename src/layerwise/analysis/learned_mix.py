@@ -18,7 +18,7 @@ a strong one makes the mix an average, a weak one lets the weights vary)."""
 WEAKEST = 1e-2
 """Weakest penalty on the probe: under a weaker one it makes up for any mix by large weights of its own."""
 
-STEPS = 40
+STEPS = 30
 """Steps of L-BFGS for one penalty, from where the one before ended."""
 
 HELD_OUT = 5

@@ -72,7 +72,8 @@ class Fold:
         task = Task(kind, rows.found.labels, len(found.classes), train, development, tuple(strengths))
         other = None
         if control and found.types is not None:
-            other = replace(task, labels=control_labels(found.types, found.labels, seed)[order])
+            drawn = control_labels(found.types, found.labels, seed)[order]
+            other = replace(task, labels=drawn, strengths=tuple(strengths)[::2])
         return cls(rows, task, other, order[rows.parts == TEST])
 
     def fit(self, features: Float[Tensor, "rows width"], *, codelength: bool) -> FoldFit:
@@ -95,7 +96,9 @@ class Fold:
     def _fit(self, turned: Tensor, variance: Tensor, codelength: bool) -> FoldFit:
         fit = fit_probe(turned, variance, self.task)
         control = None
-        if self.control is not None:  # its own strength: the task's may keep it from learning by heart
+        if (
+            self.control is not None
+        ):  # its own strength, of every other: the task's may keep it from learning by heart
             control = fit_probe(turned, variance, self.control, exact=False).predictions
         bits = code_length(turned, variance, self.task) if codelength else None
         uniform = uniform_length(self.task) if codelength else None

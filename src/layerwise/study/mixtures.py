@@ -20,8 +20,8 @@ from layerwise.reports.probing import ScalarMix
 from layerwise.store.reader import Name
 from layerwise.study.arranged import Arranged
 
-SAMPLE_VALUES = 1 << 26
-"""Numbers in the sample, all layers together (256 MB)."""
+SAMPLE_VALUES = 1 << 25
+"""Numbers in the sample, all layers together (128 MB)."""
 
 CONCAT_VALUES = 96_000_000
 """Numbers in the concatenation (384 MB); if it has more, it is reduced to principal components."""
