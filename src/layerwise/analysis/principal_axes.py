@@ -20,7 +20,7 @@ CONSTANT = 1e-3
 NEGLIGIBLE = 1e-10
 """Axes with less than this share of the largest variance are left out: in float32 they are noise."""
 
-BLOCK_ROWS = 16_384
+BLOCK_ROWS = 2_048
 
 COLUMNS = 1_024
 
@@ -51,13 +51,16 @@ class PrincipalAxes:
         directions that the rows do not have (of copies, say) come out with a variance of their own, and those of
         little variance are not uncorrelated.
         """
-        mean = rows.mean(0, dtype=torch.float64).float()
-        square = torch.zeros_like(mean, dtype=torch.float64)
+        count, size = rows.shape
+        total = torch.zeros(size, dtype=torch.float64)
+        for block in _blocks(rows):  # PyTorch makes a copy of what it sums in another type
+            total += block.sum(0, dtype=torch.float64)
+        mean = (total / count).float()
+        square = torch.zeros_like(total)
         for block in _blocks(rows):
             square += (block - mean).square_().sum(0, dtype=torch.float64)
-        deviation = (square / len(rows)).sqrt().float()
+        deviation = (square / count).sqrt().float()
         scale = _scale(deviation)
-        count, size = rows.shape
         if count < size:
             variance, axes = _from_gram(rows, mean, scale, rank)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,17 +61,29 @@ class Arranged:
 
         Reads the layer once, a batch at a time.
         """
-        column = self.store.layer(layer)
-        whole = torch.empty(self.vectors, column.shape[1]) if into is None else into
+        whole = torch.empty(self.vectors, self.store.layer(layer).shape[1]) if into is None else into
+        for place, vectors in self._batches(layer):
+            whole[place] = vectors
+        return whole
+
+    def mix(self, weights: Mapping[Name, float]) -> Float[Tensor, "vectors size"]:
+        """Sum of layers times their weights, ordered as `read` does; one array of this size is held."""
+        mixed = torch.zeros(self.vectors, self.store.layer(next(iter(weights))).shape[1])
+        for layer, weight in weights.items():
+            for place, vectors in self._batches(layer):
+                mixed.index_add_(0, place, vectors, alpha=weight)
+        return mixed
+
+    def _batches(self, layer: Name) -> Iterator[tuple[Int[Tensor, " batch"], Float[Tensor, "batch size"]]]:
+        """Vectors that are wanted, and where each belongs."""
         first = 0
-        for batch in column.batches():
+        for batch in self.store.layer(layer).batches():
             place = self._place[first : first + len(batch)]
             first += len(batch)
             wanted = place >= 0
             if wanted.any():
                 own = batch if wanted.all() else batch[wanted]
-                whole[torch.from_numpy(place[wanted])] = torch.from_numpy(own.astype(np.float32))
-        return whole
+                yield torch.from_numpy(place[wanted]), torch.from_numpy(own.astype(np.float32))
 
     def features(self, vectors: Float[Tensor, "vectors size"]) -> Float[Tensor, "rows width"]:
         """What a probe sees: the vectors; of pairs |u − v| and u ∘ v (Conneau & Kiela 2018, SentEval)."""

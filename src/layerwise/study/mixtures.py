@@ -1,7 +1,7 @@
 """Layers put together for a probe: their mean, a learned scalar mix, their concatenation.
 
 One pass over the layers collects the mean and a sample of training rows, from which the mix is
-learned; a second pass builds mix and concatenation of all rows. No two layers are held at once.
+learned; a pass each then builds the concatenation and the mix of all rows. No two layers are held at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ AXES_ROWS = 4_096
 class Mixtures:
     """What is known of the layers so far.
 
-    Use: `see` each layer in order, then `mean`, `learn`, `build`.
+    Use: `see` each layer in order, then `mean`, `learn`, `concat`, `scalar`.
     """
 
     def __init__(self, rows: Arranged, task: Task, layers: Sequence[Name]) -> None:
@@ -85,20 +85,17 @@ class Mixtures:
             rows=count,
         )
 
-    def build(self) -> tuple[Tensor, Tensor, str]:
-        """Features of the mix and of the concatenation for all rows, and a note if the latter was reduced."""
+    def concat(self) -> tuple[Float[Tensor, "rows width"], str]:
+        """Features of the concatenation, and a note if it was reduced. The sample is given up."""
         assert self._sample is not None
         rows, task = self._rows, self._task
         width = rows.features(self._sample[0]).shape[1]
         reduced = self._axes(width)
         self._sample = None
         vectors: Tensor | None = None
-        mixed: Tensor | None = None
         joined = torch.zeros(len(rows.found), reduced.axes.shape[1] if reduced else width * len(self._layers))
         for number, (layer, scale) in enumerate(zip(self._layers, self._scales, strict=True)):
             vectors = rows.read(layer, vectors).mul_(scale)
-            mixed = torch.zeros_like(vectors) if mixed is None else mixed
-            mixed.add_(vectors, alpha=float(self._shares[number]))
             features, own = rows.features(vectors), slice(number * width, (number + 1) * width)
             if reduced is None:
                 joined[:, own] = features
@@ -106,15 +103,19 @@ class Mixtures:
             for first in range(0, len(features), AXES_ROWS):
                 part = (features[first : first + AXES_ROWS] - reduced.mean[own]).mul_(reduced.scale[own])
                 joined[first : first + AXES_ROWS].addmm_(part, reduced.axes[own])
-        assert mixed is not None
         if reduced is None:
-            return rows.features(mixed), joined, ""
+            return joined, ""
         share = float(joined[task.training].var(0).sum()) / reduced.total
         note = (
             f"The concatenation ({width * len(self._layers):,} dimensions) was probed on its first "
             f"{joined.shape[1]:,} principal components, which hold {share:.1%} of its variance."
         )
-        return rows.features(mixed), joined, note
+        return joined, note
+
+    def scalar(self) -> Float[Tensor, "rows width"]:
+        """Features of the learned mix."""
+        scaled = (self._shares * torch.tensor(self._scales)).tolist()
+        return self._rows.features(self._rows.mix(dict(zip(self._layers, scaled, strict=True))))
 
     def _axes(self, width: int) -> PrincipalAxes | None:
         """Principal axes of the concatenation if it is too large to be probed as it is."""

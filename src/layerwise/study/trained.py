@@ -111,10 +111,10 @@ def _fit(
         run.progress(f"the layers together{where}")
         add("mean", fold.fit(mixtures.mean(), codelength=codelength))
         mixes.append(mixtures.learn())
-        mixed, joined, note = mixtures.build()
+        joined, note = mixtures.concat()
         add("concat", (fold.fit_components if note else fold.fit)(joined, codelength=codelength))
         del joined
-        add("scalar", fold.fit(mixed, codelength=codelength))
+        add("scalar", fold.fit(mixtures.scalar(), codelength=codelength))
         notes = notes or ([note] if note else [])
     return fits, mixes, tuple(notes)
 
