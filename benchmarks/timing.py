@@ -92,12 +92,12 @@ def encoder_flops(lengths: Sequence[int], config: object) -> int:
 
 
 def processor() -> str:
-    """Name of the processor, its cores, and what it has for bfloat16."""
+    """Name of the processor, its cores, and the widest vectors and bfloat16 units that it has."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     name = re.search(r"model name\s*: (.*)", text)
-    units = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if flag in text]
+    units = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in text]
     label = name[1] if name else platform.processor() or platform.machine()
-    return f"{label}, {os.cpu_count()} cores, {', '.join(units)}"
+    return ", ".join((label, f"{os.cpu_count()} cores", *units))
 
 
 def write_results(question: str, hardware: str, body: str, packages: Sequence[str] = ()) -> Path:
