@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 export TOKENIZERS_PARALLELISM ?= true
+# A group of tests stays on one worker. In the order of their numbers the longest, the documents, would come last.
 # A thread a worker: two that share two cores and have two threads each wait for one another.
 test test-all: export OMP_NUM_THREADS ?= 1
 
@@ -27,10 +28,10 @@ demo: $(VENV)/.installed  ## extract every layer of the example texts and look a
 	$(BIN)/layerwise neighbours demo-out/prose.lance sea --layer 0,3,6
 
 test: $(VENV)/.installed-dev  ## the test suite
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadscope --no-loadscope-reorder
 
 test-all: $(VENV)/.installed-dev  ## the test suite, the long ones too
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/.installed-dev  ## format, lint, types, import rings
 	$(BIN)/ruff format --check .

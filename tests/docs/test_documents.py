@@ -134,18 +134,22 @@ def not_run() -> Iterator[tuple[str, Block]]:
         yield from ((document, block) for block in blocks(document) if block.not_run is not None)
 
 
-class TestReadmes:
-    """In a class, as a class goes to one worker: these and the pages run at the same time."""
+class TestReadme:
+    """In a class, as a class goes to one worker: READMEs and pages, the longest tests, run at the same time."""
 
-    @pytest.mark.parametrize("document", [one for one in DOCUMENTS if "/" not in one])
-    def test_code_runs(self, document: str, tmp_path: Path) -> None:
-        run_code(document, tmp_path)
+    def test_code_runs(self, tmp_path: Path) -> None:
+        run_code("README.md", tmp_path)
+
+
+class TestChineseReadme:
+    def test_code_runs(self, tmp_path: Path) -> None:
+        run_code("README.zh-CN.md", tmp_path)
 
 
 class TestPages:
-    """The pages of `docs` and the store's format."""
+    """The pages of `docs`, the store's format, and how to contribute."""
 
-    @pytest.mark.parametrize("document", [one for one in DOCUMENTS if "/" in one])
+    @pytest.mark.parametrize("document", [one for one in DOCUMENTS if not one.startswith("README")])
     def test_code_runs(self, document: str, tmp_path: Path) -> None:
         run_code(document, tmp_path)
 
