@@ -42,7 +42,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
             "--layer 1 is none of the layers probed (0)",
         ),
         (f"probe t.lance {LABEL} --layer 1", "--layer 1 was given without --save"),
-        ("probe p.lance --label score --pair --save p", "'score' of pairs is a number"),
+        ("probe p.lance --label score --pair --save p", "--save and --pair were given"),
         ("probe t.lance --unsupervised --csv none/a.csv", "there is no folder none"),
         ("compare t.lance --csv none/a.csv", "there is no folder none"),
         ("compare t.lance -o none/a.png", "there is no folder none"),

@@ -23,9 +23,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[2]
+CHINESE = "README.zh-CN.md"
 DOCUMENTS = [
     "README.md",
-    "README.zh-CN.md",
+    CHINESE,
     "CONTRIBUTING.md",
     "src/layerwise/store/FORMAT.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
@@ -134,27 +135,9 @@ def not_run() -> Iterator[tuple[str, Block]]:
         yield from ((document, block) for block in blocks(document) if block.not_run is not None)
 
 
-class TestReadme:
-    """In a class, as a class goes to one worker: READMEs and pages, the longest tests, run at the same time."""
-
-    def test_code_runs(self, tmp_path: Path) -> None:
-        run_code("README.md", tmp_path)
-
-
-class TestChineseReadme:
-    def test_code_runs(self, tmp_path: Path) -> None:
-        run_code("README.zh-CN.md", tmp_path)
-
-
-class TestPages:
-    """The pages of `docs`, the store's format, and how to contribute."""
-
-    @pytest.mark.parametrize("document", [one for one in DOCUMENTS if not one.startswith("README")])
-    def test_code_runs(self, document: str, tmp_path: Path) -> None:
-        run_code(document, tmp_path)
-
-
-def run_code(document: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if one != CHINESE])
+def test_code_runs(document: str, tmp_path: Path) -> None:
+    """The Chinese README has the same code, see below."""
     todo = steps(document)
     if not todo:
         return
@@ -256,7 +239,7 @@ def test_the_index_lists_every_page(page: str) -> None:
 
 # The two READMEs
 
-TRANSLATIONS = ("README.md", "README.zh-CN.md")
+TRANSLATIONS = ("README.md", CHINESE)
 
 
 def comparable(link: str) -> str:

@@ -75,12 +75,15 @@ def command(
     from layerwise.cli.tables import write_csv
     from layerwise.reports.verdict import rows_of
     from layerwise.store.reader import open_store
-    from layerwise.study.labels import read_labels
     from layerwise.study.probing import probe
     from layerwise.whole_file import check_target
 
     if layer is not None and save is None:
         raise UsageError(f"--layer {layer} was given without --save: expected both; --layers chooses layers.")
+    if save is not None and pair:
+        raise UsageError(
+            "--save and --pair were given: what is learned of two texts cannot label one; leave one of them out."
+        )
     for path in (save, csv):
         if path is not None:
             check_target(path)
@@ -90,22 +93,6 @@ def command(
         raise UsageError(
             f"--layer {layer} is none of the layers probed ({', '.join(map(str, probed))}): add it to --layers."
         )
-    if save is not None and pair:
-        labels = read_labels(
-            opened,
-            label,
-            task=task,
-            group=group,
-            pair=True,
-            min_count=min_count,
-            skip_missing=skip_missing,
-            missing_label=missing_label,
-        )
-        if not labels.classes:
-            raise UsageError(
-                f"--save was given, and {label!r} of pairs is a number, for which nothing is trained: expected "
-                "classes; leave --save out."
-            )
     with live_status("probing") as progress:
         found = probe(
             opened,
