@@ -196,6 +196,12 @@ def tiny_encoder(folder: Path, kind: str, **options: Any) -> Encoder:
     return Encoder.from_pretrained(str(folder), **{"device": "cpu", **options})
 
 
+def tiny_folder(path: Path) -> Path:
+    """The folder of a tiny model, in `path`."""
+    tiny_encoder(path / "base", "wordpiece")
+    return path / "base"
+
+
 @cache
 def shared_encoder(kind: str, engine: str = "auto") -> Encoder:
     """The encoder of one kind (or `"minilm"`), loaded once for all tests."""

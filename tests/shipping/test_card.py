@@ -1,4 +1,4 @@
-"""What the model card says of licences, of a probe's scores and of a projection."""
+"""What the model card says of licences, of a probe's scores and of a projection; its code runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import layerwise
 from layerwise.ops.linear_probe import LinearProbe
 from layerwise.ops.projection import Projection
 from layerwise.shipping.card import license_of
-from tests.tiny import one_thread, shared_encoder
+from tests.tiny import one_thread, shared_encoder, tiny_folder
 
 __all__ = ["one_thread"]
 
@@ -74,3 +74,55 @@ def test_a_projection_fitted_on_texts_read_otherwise(
     assert said in card(tmp_path / "m", projection=projection(**others))
     same = {"max_length": 64, "windowed_texts": 0, "long_text": "window", "pairs": None}
     assert "Remarks" not in card(tmp_path / "m", projection=projection(**same))
+
+
+def test_card_and_licence(tmp_path: Path) -> None:
+    base = tiny_folder(tmp_path)
+    layerwise.ship(str(base), tmp_path / "a", layer=2)
+    card = (tmp_path / "a" / "README.md").read_text("utf-8")
+    assert "2 of its 3 blocks (33% less compute" in card
+    assert "unknown: see the base model" in card and "\nlicense:" not in card
+    assert str(tmp_path) not in card + (tmp_path / "a" / "layerwise.json").read_text("utf-8")
+    (base / "README.md").write_text("---\nlicense: mit\nlanguage: en\n---\n# Base\n", "utf-8")
+    layerwise.ship(str(base), tmp_path / "b", layer=2)
+    assert "\nlicense: mit\n" in (tmp_path / "b" / "README.md").read_text("utf-8")
+    layerwise.ship(str(base), tmp_path / "c", layer=2, license="Our own: ask us")
+    card = (tmp_path / "c" / "README.md").read_text("utf-8")
+    assert '\nlicense: other\nlicense_name: "Our own: ask us"\n' in card
+
+
+@pytest.mark.parametrize(
+    ("front", "named"),
+    [
+        ("license: mit # as its paper says", "mit"),
+        ('license: "cc-by-4.0"', "cc-by-4.0"),
+        ("license: other\nlicense_name: the-makers-own", "the-makers-own"),
+        ("license:\n- mit\n- apache-2.0\ntags: [a]", "mit, apache-2.0"),
+        ("license: [mit]", "mit"),
+        ("license:\nlanguage: en", None),
+        ("license: null\nlanguage: en", None),
+        ("language: en", None),
+        ("license: [", None),
+    ],
+)
+def test_the_licence_is_read_as_yaml(front: str, named: str | None, tmp_path: Path) -> None:
+    for before, line in (("", "\n"), ("\ufeff", "\n"), ("", "\r\n")):
+        text = f"{before}---\n{front}\n---\n# Base\n".replace("\n", line)
+        (tmp_path / "README.md").write_bytes(text.encode())
+        assert license_of(tmp_path) == named
+
+
+def test_the_cards_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for pooling in ("mean", "max", "cls", "last_with_special"):
+        layerwise.ship(shared_encoder("wordpiece"), 'a "m"', layer=2, pooling=pooling, overwrite=True)
+        card = Path('a "m"/README.md').read_text("utf-8")
+        blocks = [block.split("```")[0] for block in card.split("```python\n")[1:]]
+        assert len(blocks) == 3
+        vectors = []
+        for block in blocks:
+            names: dict[str, Any] = {}
+            exec(block, names)
+            vectors.append(np.asarray(names["vectors"]))
+        np.testing.assert_allclose(vectors[1], vectors[0], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(vectors[2], vectors[0], rtol=0, atol=1e-5)

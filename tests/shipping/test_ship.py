@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors import safe_open
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer
 
 import layerwise
@@ -19,11 +18,9 @@ from layerwise import Encoder, UsageError
 from layerwise.errors import ModelError
 from layerwise.models.families import FAMILIES, tiny_model
 from layerwise.models.shipped import read_shipped
-from layerwise.shipping.card import license_of
-from layerwise.shipping.target import whole_folder
 from tests.command_line import run
 from tests.parity.families import EQUAL_LENGTHS, FINAL
-from tests.tiny import one_thread, shared_encoder, tiny_encoder, tiny_tokenizer
+from tests.tiny import one_thread, shared_encoder, tiny_encoder, tiny_folder, tiny_tokenizer
 
 __all__ = ["one_thread"]
 
@@ -145,11 +142,6 @@ def test_max_length_is_the_models(tmp_path: Path) -> None:
     assert SentenceTransformer(str(tmp_path / "m"), device="cpu").max_seq_length == 64
 
 
-def small(tmp_path: Path) -> Path:
-    tiny_encoder(tmp_path / "base", "wordpiece")
-    return tmp_path / "base"
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -166,7 +158,7 @@ def small(tmp_path: Path) -> Path:
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(options: str, said: str, tmp_path: Path) -> None:
-    base = small(tmp_path)
+    base = tiny_folder(tmp_path)
     found = run(f"ship {base} {options} -o {tmp_path / 'm'}")
     assert found.status in (1, 2)
     assert said in found.err and found.err.count("\n") == 1 and found.out == ""
@@ -174,53 +166,12 @@ def test_bad_input_is_one_sentence_and_writes_nothing(options: str, said: str, t
 
 
 def test_no_tokenizer(tmp_path: Path) -> None:
-    base = small(tmp_path)
+    base = tiny_folder(tmp_path)
     for path in base.glob("tokenizer*"):
         path.unlink()
     found = run(f"ship {base} --layer 1 -o {tmp_path / 'm'}")
     assert found.status == 1 and "tokenizer" in found.err
     assert not (tmp_path / "m").exists()
-
-
-def test_targets(tmp_path: Path) -> None:
-    base = small(tmp_path)
-    target = tmp_path / "m"
-    assert run(f"ship {base} --layer 1 -o {target}").status == 0
-    before = (target / "layerwise.json").read_bytes()
-    refused = run(f"ship {base} --layer 2 -o {target}")
-    assert refused.status == 2 and "--overwrite" in refused.err
-    assert (target / "layerwise.json").read_bytes() == before
-    assert run(f"ship {base} --layer 2 -o {target} --overwrite").status == 0
-    assert (target / "layerwise.json").read_bytes() != before
-    for inside in (base, base / "m", tmp_path):
-        refused = run(f"ship {base} --layer 1 -o {inside} --overwrite")
-        assert refused.status == 2 and "lie in each other" in refused.err
-    other = tmp_path / "letters"
-    other.mkdir()
-    (other / "dear.txt").write_text("dear")
-    refused = run(f"ship {base} --layer 1 -o {other} --overwrite")
-    assert refused.status == 2 and "was not written by" in refused.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "letters", "m"]
-
-
-@pytest.mark.parametrize(("name", "overwrite"), [("layerwise.json", False), ("thesis.tex", True)])
-def test_a_folder_that_appears_meanwhile_is_kept(name: str, overwrite: bool, tmp_path: Path) -> None:
-    (tmp_path / "m").mkdir()  # an empty one is taken
-    with pytest.raises(UsageError), whole_folder(tmp_path / "m", tmp_path / "base", overwrite) as draft:
-        (draft / "file").touch()
-        (tmp_path / "m" / name).touch()
-    assert [path.name for path in (tmp_path / "m").iterdir()] == [name]
-    assert [path.name for path in tmp_path.iterdir()] == ["m"]
-
-
-def test_the_folder_one_is_in_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "a" / "b")
-    for target in (".", "..", tmp_path / "a", ""):
-        with pytest.raises(UsageError, match="the one you are in"):
-            layerwise.ship(shared_encoder("wordpiece"), target, layer=1)
-    assert Path.cwd() == tmp_path / "a" / "b" and not list(Path.cwd().iterdir())
-    layerwise.ship(shared_encoder("wordpiece"), "../c", layer=1)
 
 
 def test_a_difference_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,58 +189,6 @@ def test_a_difference_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ModelError, match="differ from that layer by"):
         layerwise.ship(shared_encoder("wordpiece"), tmp_path / "m", layer=2)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_card_and_licence(tmp_path: Path) -> None:
-    base = small(tmp_path)
-    layerwise.ship(str(base), tmp_path / "a", layer=2)
-    card = (tmp_path / "a" / "README.md").read_text("utf-8")
-    assert "2 of its 3 blocks (33% less compute" in card
-    assert "unknown: see the base model" in card and "\nlicense:" not in card
-    assert str(tmp_path) not in card + (tmp_path / "a" / "layerwise.json").read_text("utf-8")
-    (base / "README.md").write_text("---\nlicense: mit\nlanguage: en\n---\n# Base\n", "utf-8")
-    layerwise.ship(str(base), tmp_path / "b", layer=2)
-    assert "\nlicense: mit\n" in (tmp_path / "b" / "README.md").read_text("utf-8")
-    layerwise.ship(str(base), tmp_path / "c", layer=2, license="Our own: ask us")
-    card = (tmp_path / "c" / "README.md").read_text("utf-8")
-    assert '\nlicense: other\nlicense_name: "Our own: ask us"\n' in card
-
-
-@pytest.mark.parametrize(
-    ("front", "named"),
-    [
-        ("license: mit # as its paper says", "mit"),
-        ('license: "cc-by-4.0"', "cc-by-4.0"),
-        ("license: other\nlicense_name: the-makers-own", "the-makers-own"),
-        ("license:\n- mit\n- apache-2.0\ntags: [a]", "mit, apache-2.0"),
-        ("license: [mit]", "mit"),
-        ("license:\nlanguage: en", None),
-        ("license: null\nlanguage: en", None),
-        ("language: en", None),
-        ("license: [", None),
-    ],
-)
-def test_the_licence_is_read_as_yaml(front: str, named: str | None, tmp_path: Path) -> None:
-    for before, line in (("", "\n"), ("\ufeff", "\n"), ("", "\r\n")):
-        text = f"{before}---\n{front}\n---\n# Base\n".replace("\n", line)
-        (tmp_path / "README.md").write_bytes(text.encode())
-        assert license_of(tmp_path) == named
-
-
-def test_the_cards_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for pooling in ("mean", "max", "cls", "last_with_special"):
-        layerwise.ship(shared_encoder("wordpiece"), 'a "m"', layer=2, pooling=pooling, overwrite=True)
-        card = Path('a "m"/README.md').read_text("utf-8")
-        blocks = [block.split("```")[0] for block in card.split("```python\n")[1:]]
-        assert len(blocks) == 3
-        vectors = []
-        for block in blocks:
-            names: dict[str, Any] = {}
-            exec(block, names)
-            vectors.append(np.asarray(names["vectors"]))
-        assert difference(vectors[0], vectors[1]) <= 1e-5
-        assert difference(vectors[0], vectors[2]) <= 1e-5
 
 
 def test_a_broken_settings_file_is_said(tmp_path: Path) -> None:
@@ -312,69 +211,6 @@ def test_a_folder_is_shipped_again(tmp_path: Path) -> None:
     assert again.pooling == "cls"  # the first folder's default
     assert difference(by_sentence_transformers(tmp_path / "b"), by_layerwise(encoder, 1, "cls")) <= 1e-5
     assert "itself layer 2 of" in (tmp_path / "b" / "README.md").read_text("utf-8")
-
-
-def test_tokenizer_json_alone_gives_the_same_tokens(tmp_path: Path) -> None:
-    """The file of a base may pad and cut, at lengths of a time when somebody called it so."""
-    base = small(tmp_path)
-    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-    tokenizer.enable_padding(length=12, direction="left")
-    tokenizer.enable_truncation(12, direction="left")
-    tokenizer.save(str(base / "tokenizer.json"))
-    layerwise.ship(str(base), tmp_path / "m", layer=2)
-    alone = Tokenizer.from_file(str(tmp_path / "m" / "tokenizer.json"))
-    loaded = AutoTokenizer.from_pretrained(tmp_path / "m")
-    for text in TEXTS:
-        assert alone.encode(text).ids == loaded(text, truncation=True)["input_ids"]
-    settings = json.loads((tmp_path / "m" / "tokenizer_config.json").read_text("utf-8"))
-    assert "max_length" not in settings and settings["model_max_length"] == 64
-
-
-def test_the_layout_is_what_older_readers_know(tmp_path: Path) -> None:
-    """text-embeddings-inference knows these names of modules and these keys, and refuses others."""
-    layerwise.ship(shared_encoder("wordpiece"), tmp_path / "m", layer=1, pooling="cls", normalize=True)
-    modules = json.loads((tmp_path / "m" / "modules.json").read_text())
-    assert [(module["type"], module["path"]) for module in modules] == [
-        ("sentence_transformers.models.Transformer", ""),
-        ("sentence_transformers.models.Pooling", "1_Pooling"),
-        ("sentence_transformers.models.Normalize", "2_Normalize"),
-    ]
-    pooling = json.loads((tmp_path / "m" / "1_Pooling" / "config.json").read_text())
-    chosen = {key for key, value in pooling.items() if key.startswith("pooling_mode_") and value}
-    assert chosen == {"pooling_mode_cls_token"} and pooling["word_embedding_dimension"] == 32
-    assert json.loads((tmp_path / "m" / "sentence_bert_config.json").read_text())["max_seq_length"] == 64
-
-
-def test_files_are_for_everyone(tmp_path: Path) -> None:
-    layerwise.ship(shared_encoder("wordpiece"), tmp_path / "m", layer=1)
-    (tmp_path / "new").touch()
-    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "m").rglob("*") if path.is_file()}
-    assert modes == {(tmp_path / "new").stat().st_mode & 0o777}
-
-
-def test_no_file_names_the_place_it_came_from(tmp_path: Path) -> None:
-    base = small(tmp_path)
-    layerwise.ship(str(base), tmp_path / "m", layer=2)
-    for path in (tmp_path / "m").rglob("*"):
-        assert not path.is_file() or str(tmp_path).encode() not in path.read_bytes(), path
-
-
-def test_a_fault_while_writing_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from layerwise.shipping import ship as shipping
-
-    encoder = shared_encoder("wordpiece")
-    layerwise.ship(encoder, tmp_path / "m", layer=1)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir() if path.is_file()}
-
-    def full(*args: Any) -> str:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shipping, "model_card", full)
-    with pytest.raises(layerwise.LayerwiseError, match="cannot be written: No space left on device"):
-        layerwise.ship(encoder, tmp_path / "m", layer=2, overwrite=True)
-    after = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir() if path.is_file()}
-    assert after == before
-    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 @pytest.mark.slow
