@@ -28,6 +28,7 @@ GROUPS = np.sort(RANDOM.integers(0, 40, 400))
 CLASSES = {
     scores.accuracy: metrics.accuracy_score,
     scores.macro_f1: lambda right, guess: metrics.f1_score(right, guess, average="macro", zero_division=0),
+    scores.kappa: metrics.cohen_kappa_score,
 }
 NUMBERS = {
     scores.r_squared: metrics.r2_score,
@@ -60,6 +61,11 @@ def test_what_has_no_score_is_nan() -> None:
     assert np.isnan(point(scores.spearman, np.arange(10.0), constant))
     assert np.isnan(point(scores.pearson, constant, np.arange(10.0)))
     assert np.isnan(point(scores.r_squared, constant, np.arange(10.0)))
+
+
+def test_kappa_of_nothing_beyond_guessing_is_0() -> None:
+    assert point(scores.kappa, np.arange(10) % 2, np.ones(10, int)) == pytest.approx(0)
+    assert point(scores.kappa, np.ones(10, int), np.ones(10, int)) == 0  # where scikit-learn divides 0 by 0
 
 
 def test_confusion_counts_rows_by_label_and_answer() -> None:

@@ -37,6 +37,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (f"probe t.lance {LABEL} --csv none/a.csv", "there is no folder none"),
         (f"probe t.lance {LABEL} --csv .", ". is a folder"),
         (f"probe t.lance {LABEL} --save none/p", "there is no folder none"),
+        (f"probe t.lance {LABEL} --save file", "file exists already: pass --overwrite"),
         (
             f"probe t.lance {LABEL} --layers 0 --layer 1 --save p",
             "--layer 1 is none of the layers probed (0)",
@@ -76,6 +77,7 @@ def test_before_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch, argument
         "--l2 1",
         "--save p",
         "--layer 1",
+        "--overwrite",
     ],
 )
 def test_what_unsupervised_ignores(folder: Path, option: str) -> None:

@@ -65,6 +65,12 @@ BAD_TEXTS = [
     ({"label": ["a", "b"] * 75}, {"task": "guess"}, UsageError, "classification, regression"),
     ({"label": ["a", "b"] * 75}, {"group": "author"}, UsageError, "no column 'author'.*--keep author"),
     ({"label": ["a", "b"] * 75}, {"split": "fold"}, UsageError, "no column 'fold'"),
+    (
+        {"label": ["a", "b"] * 75},
+        {"group": "unit"},
+        UsageError,
+        "'unit' is a column that layerwise made.*label",
+    ),
     ({"label": ["a", "b"] * 75, "split": ["train"] * 150}, {"split": "split"}, LabelError, "no test part"),
     ({"label": ["a", "b"] * 75, "split": ["3"] * 150}, {"split": "split"}, LabelError, "names no part"),
     (
@@ -275,7 +281,7 @@ def test_a_constant_layer_orders_no_numbers(tmp_path: Path) -> None:
     store = store_of(tmp_path / "t.lance", [[f"t{n}"] for n in range(150)], layers, kept, unit="text")
     report = probe(store, "number").report
     assert report.best == 0 and np.isnan(report.row(1).scores["spearman"].value)
-    assert verdict(report)[1] == "The last (layer 1) has no score."
+    assert verdict(report)[1] == "The last probed (layer 1) has no score."
     with pytest.raises(LabelError, match="no layer has a score"):
         probe(store, "number", layers=1)
 

@@ -72,6 +72,13 @@ def test_pairs_are_asked_for_where_there_are_none(tmp_path: Path) -> None:
         probe(store, "number", pair=True)
 
 
+def test_pairs_that_are_probed_one_text_at_a_time_are_told(tmp_path: Path) -> None:
+    store, _, _ = pairs(tmp_path / "pairs.lance", KEPT)
+    notes = probe(store, "score", layers="1").report.notes
+    assert any("single texts of pairs" in note and "--pair" in note for note in notes)
+    assert not any("--pair" in note for note in probe(store, "score", pair=True).report.notes)
+
+
 def test_a_handful_of_pairs_has_no_score(tmp_path: Path) -> None:
     store, _, _ = pairs(tmp_path / "pairs.lance", KEPT, count=4)
     with pytest.raises(LabelError, match="4 pairs are left.*at least 5"):

@@ -190,6 +190,12 @@ def test_one_layer_alone(words: Store) -> None:
     assert report.best_against_last is None and report.scalar_mix is None
 
 
+def test_the_last_layer_is_the_models_or_the_last_probed(words: Store) -> None:
+    below = probe(words, "tag", layers="0,1").report
+    assert verdict(below)[1] == "It is the last probed layer."
+    assert "ahead of the last (layer 2)" in verdict(probe(words, "tag", layers="1,2").report)[1]
+
+
 def pairs(path: Path, kept: dict, count: int = 120) -> tuple[Store, np.ndarray, np.ndarray]:
     """Pairs of texts at text level; the more alike, the higher the score."""
     random = np.random.default_rng(1)
@@ -251,6 +257,17 @@ def test_an_interval_without_width_is_explained(tmp_path: Path) -> None:
     report = probe(store, "label").report
     assert report.row(0).scores["accuracy"].low == 1
     assert any("wrong in up to 5.0% of such groups" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("folds", [1, 5])
+@pytest.mark.parametrize("label", ["label", "number"])
+def test_labels_that_no_layer_knows_are_told(label: str, folds: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    drawn = {"label": random.integers(0, 2, 150).tolist(), "number": random.normal(size=150).tolist()}
+    for path, own, guessed in (("known", {}, False), ("drawn", drawn, True)):
+        found = probe(text_store(tmp_path / path, **own), label, folds=folds).report
+        assert (found.beyond_guessing.low <= 0) == guessed
+        assert any("It may be guessing" in sentence for sentence in verdict(found)) == guessed
 
 
 def test_many_whole_numbers_may_be_names_and_are_told(texts: Store, tmp_path: Path) -> None:

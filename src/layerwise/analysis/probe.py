@@ -27,6 +27,13 @@ METRICS: Mapping[str, Mapping[str, MakeMetric]] = {
 }
 """Task to its metrics, the leading one first: by it layers are chosen, and strengths of classifiers."""
 
+BEYOND_GUESSING: Mapping[str, MakeMetric] = {
+    "classification": scores.kappa,
+    "regression": scores.spearman,
+    "similarity": scores.spearman,
+}
+"""Task to a metric that is 0 where answers have nothing to do with the labels, however these are distributed."""
+
 CONTROL_METRIC = {"classification": "accuracy", "regression": "spearman"}
 """By which selectivity is measured (Hewitt & Liang 2019 use accuracy)."""
 

@@ -37,6 +37,27 @@ def accuracy(
     return score
 
 
+def kappa(
+    labels: Int[ndarray, " rows"], predictions: Int[ndarray, " rows"], groups: Int[ndarray, " rows"]
+) -> Metric:
+    """Agreement beyond that of guessing with the same shares of classes (Cohen 1960); 0 where that is full already."""
+    present, codes = np.unique(np.concatenate([labels, predictions]), return_inverse=True)
+    right, guess = np.split(codes, 2)
+    classes, number = len(present), int(groups.max(initial=-1)) + 1
+    named, answered = (_per_group(groups, one, number, classes) for one in (right, guess))
+    hits = np.bincount(groups, right == guess, minlength=number)
+
+    def score(counts: ndarray) -> ndarray:
+        drawn = counts.astype(np.float64)
+        total = np.maximum((drawn @ named).sum(1), 1)
+        by_guessing = ((drawn @ named) * (drawn @ answered)).sum(1) / total**2
+        beyond, room = drawn @ hits / total - by_guessing, 1 - by_guessing
+        agreement: ndarray = np.divide(beyond, room, out=np.zeros_like(room), where=room > 1e-12)
+        return agreement
+
+    return score
+
+
 def macro_f1(
     labels: Int[ndarray, " rows"], predictions: Int[ndarray, " rows"], groups: Int[ndarray, " rows"]
 ) -> Metric:

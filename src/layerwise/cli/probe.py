@@ -40,6 +40,9 @@ def command(
     layer: Annotated[
         str | None, typer.Option(help="The layer whose probe --save writes.", show_default="the best")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file of --save if it exists.")
+    ] = False,
     unsupervised: Annotated[
         bool, typer.Option("--unsupervised", help="Without labels: geometry of the layers, as a hint only.")
     ] = False,
@@ -66,6 +69,7 @@ def command(
                 "--l2": l2 is not None,
                 "--save": save is not None,
                 "--layer": layer is not None,
+                "--overwrite": overwrite,
             }
         )
         _signals(store, layers, rows, seed, csv, as_json)
@@ -76,7 +80,7 @@ def command(
     from layerwise.reports.verdict import rows_of
     from layerwise.store.reader import open_store
     from layerwise.study.probing import probe
-    from layerwise.whole_file import check_target
+    from layerwise.whole_file import check_target, refuse_existing
 
     if layer is not None and save is None:
         raise UsageError(f"--layer {layer} was given without --save: expected both; --layers chooses layers.")
@@ -84,9 +88,10 @@ def command(
         raise UsageError(
             "--save and --pair were given: what is learned of two texts cannot label one; leave one of them out."
         )
-    for path in (save, csv):
-        if path is not None:
-            check_target(path)
+    if csv is not None:
+        check_target(csv)
+    if save is not None:
+        refuse_existing(save, overwrite)
     opened = open_store(store)
     wanted = None if layer is None else opened.layers[opened.columns.index(opened.column(layer))]
     if wanted is not None and wanted not in (probed := opened.select(layers)):

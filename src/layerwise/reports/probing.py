@@ -140,6 +140,9 @@ class ProbeReport:
         last: the last layer.
         enough: the lowest layer that is not significantly worse than `best`: cheaper, and not proven to be as
             good; `best_against_enough` says by how much it may be worse.
+        beyond_guessing: of the layer that is best on the development part (of several folds, each one's own): Cohen's
+            κ on the test part, or Spearman's correlation of numbers. Answers that have nothing to do with the labels
+            have 0.
         best_against_last, best_against_enough: paired comparisons on the test part.
         scalar_mix: the learned mix, if several layers are there.
         confusion: rows of the test part by (right class, the best layer's answer); empty in regression.
@@ -166,6 +169,7 @@ class ProbeReport:
     best: Feature
     last: Feature
     enough: Feature
+    beyond_guessing: Score
     best_against_last: Difference | None
     best_against_enough: Difference | None
     scalar_mix: ScalarMix | None

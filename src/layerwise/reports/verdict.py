@@ -51,10 +51,12 @@ def verdict(report: ProbeReport) -> tuple[str, ...]:
     chosen = "on the test pairs" if len(report.parts) == 1 else "on the development part"
     chosen += "s" if report.folds > 1 else ""
     said = [f"{name_of(report.best).capitalize()} is best {chosen}: {metric} {spread(best)}."]
+    if report.beyond_guessing.low <= 0:
+        said.append(_guessing(report))
     if report.best_against_last is not None:
-        said.append(_against(report.best_against_last, metric))
+        said.append(_against(report.best_against_last, metric, _last(report)))
     elif report.best == report.last and len(report.table) > 1:
-        said.append("That is the last layer.")
+        said.append(f"It is the {_last(report)} layer.")
     if report.best_against_enough is not None:
         said.append(
             f"{name_of(report.enough).capitalize()} cannot be told from it on this test part: the difference is "
@@ -63,9 +65,26 @@ def verdict(report: ProbeReport) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _against(difference: Difference, metric: str) -> str:
+def _guessing(report: ProbeReport) -> str:
+    """That the best layer may know nothing of the label, so that no other sentence means much."""
+    name = "Cohen's κ" if report.task == "classification" else METRIC_NAMES["spearman"]
+    score, anew = report.beyond_guessing, ", a layer chosen anew in each fold" if report.folds > 1 else ""
+    return (
+        f"It may be guessing ({name} {shown(score.value)}, 95 % {shown(score.low)} to {shown(score.high)}{anew}): this "
+        "test part does not show that it carries the label."
+    )
+
+
+def _last(report: ProbeReport) -> str:
+    """`last`, or `last probed` where the model has layers above it."""
+    number = report.metadata.get("num_hidden_layers")
+    return "last" if report.last in (number, "final") else "last probed"
+
+
+def _against(difference: Difference, metric: str, last: str) -> str:
+    last = f"the {last} ({name_of(difference.second)})"
     if difference.value != difference.value:
-        return f"The last ({name_of(difference.second)}) has no score."
+        return f"{last.capitalize()} has no score."
     sure = difference.low > 0 or difference.high < 0
     way, size = "ahead of", difference
     if difference.value < 0:
@@ -73,13 +92,9 @@ def _against(difference: Difference, metric: str) -> str:
         size = replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
     if size.low != size.low:
         return (
-            f"It is {way} the last ({name_of(difference.second)}) by {shown(size.value)} points of {metric}; whether by "
-            "chance cannot be said."
+            f"It is {way} {last} by {shown(size.value)} points of {metric}; whether by chance cannot be said."
         )
-    return (
-        f"It is {way} the last ({name_of(difference.second)}) by {_size(size)} points of {metric}"
-        f"{'' if sure else ', which may be chance'}."
-    )
+    return f"It is {way} {last} by {_size(size)} points of {metric}{'' if sure else ', which may be chance'}."
 
 
 def _size(difference: Difference) -> str:

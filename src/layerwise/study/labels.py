@@ -150,6 +150,9 @@ def read_labels(
             )
     found = _without_missing(_without_placeholders(found, label, missing_label), label, skip_missing)
     found = _encode(found, label, task, min_count)
+    if not pair and store.unit == "text" and "sequence_id" in store.dataset.schema.names:
+        note = "The rows are the single texts of pairs, each with the label of its pair: pass --pair to compare the two."
+        found = replace(found, notes=(*found.notes, note))
     groups, note = group_rows(store, found.rows, found.partners, group, trained=bool(found.classes))
     return replace(found, groups=groups, notes=(*found.notes, note) if note else found.notes)
 
@@ -162,6 +165,11 @@ def require_column(store: Store, column: str) -> None:
         LabelError: it holds lists and the like.
     """
     if column not in store.kept_columns:
+        if column in store.dataset.schema.names:
+            raise UsageError(
+                f"{column!r} is a column that layerwise made, not one of the source: name one that was kept "
+                f"({', '.join(store.kept_columns) or 'none was: extract again with --keep'})."
+            )
         kept = ", ".join(store.kept_columns)
         there = f"it has {kept}; name one of these, or" if kept else "it kept none of its source:"
         raise UsageError(

@@ -57,12 +57,23 @@ class PairedScores:
         self, feature: Feature, name: str, make: MakeMetric, answers: Shaped[ndarray, " rows"]
     ) -> Score:
         """Score a feature's answers by the metric called `name`."""
-        value, draws = point(make, self._labels, answers), np.full(ROUNDS, np.nan)
-        if self._counts is not None:
-            draws = in_blocks(make(self._labels, answers, self._groups), self._counts)
+        value, draws = self._measure(make, answers)
         if name == self._leading:
             self._draws[feature], self._values[feature] = draws, value
         return Score(value, *interval(draws))
+
+    def once(self, make: MakeMetric, answers: Shaped[ndarray, " rows"]) -> Score:
+        """Score answers by a metric without keeping what could be compared."""
+        value, draws = self._measure(make, answers)
+        return Score(value, *interval(draws))
+
+    def _measure(
+        self, make: MakeMetric, answers: Shaped[ndarray, " rows"]
+    ) -> tuple[float, Float[ndarray, " rounds"]]:
+        value = point(make, self._labels, answers)
+        if self._counts is None:
+            return value, np.full(ROUNDS, np.nan)
+        return value, in_blocks(make(self._labels, answers, self._groups), self._counts)
 
     def difference(self, first: Feature, second: Feature, among: Sequence[Feature] = ()) -> Difference:
         """Compare two features on the same resamples.

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from layerwise.analysis.probe import CONTROL_METRIC, METRICS, point
+from layerwise.analysis.probe import BEYOND_GUESSING, CONTROL_METRIC, METRICS, point
 from layerwise.analysis.resampling import FEWEST, number_groups
-from layerwise.reports.probing import Difference, Feature, FeatureScore
+from layerwise.reports.probing import Difference, Feature, FeatureScore, Score
 from layerwise.reports.verdict import name_of
 from layerwise.study.folds import Fold, FoldFit, test_rows
 from layerwise.study.labels import Labelled
@@ -103,14 +103,24 @@ class ProbeTable:
             f"be wrong in up to {min(1.0, 3 / self._number):.1%} of such groups (95 %, rule of three)."
         )
 
-    def chosen_anew(self, fits: Mapping[Feature, Sequence[FoldFit]], layers: Sequence[Feature]) -> float:
-        """The leading score if each fold is answered by the layer that is best on its own development part."""
+    def chosen_anew(self, answers: Shaped[ndarray, " tested"]) -> float:
+        """The leading score of what `answers_of_the_chosen` gives."""
+        return point(METRICS[self._kind][self._leading], self.labels, answers)
+
+    def beyond_guessing(self, answers: Shaped[ndarray, " tested"]) -> Score:
+        """How far the same answers go beyond guessing: Cohen's κ, or Spearman's correlation of numbers."""
+        return self._paired.once(BEYOND_GUESSING[self._kind], answers)
+
+    def answers_of_the_chosen(
+        self, fits: Mapping[Feature, Sequence[FoldFit]], layers: Sequence[Feature]
+    ) -> Shaped[ndarray, " tested"]:
+        """Answers where each fold is answered by the layer that is best on its own development part."""
         answers = []
         for number in range(len(self._folds)):
             own = {layer: fits[layer][number].fit for layer in layers}
             best = highest({layer: own[layer].development for layer in layers})
             answers.append(own[best].predictions)
-        return point(METRICS[self._kind][self._leading], self.labels, np.concatenate(answers))
+        return np.concatenate(answers)
 
     def majority(self) -> Mapping[str, float]:
         """Scores of answering the training part's most frequent class, or its mean, for every row.

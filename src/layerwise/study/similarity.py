@@ -145,6 +145,7 @@ def probe_similarity(run: ProbeRun, found: Labelled, split: str | None) -> Probe
         majority={},
         best=best,
         enough=enough,
+        beyond_guessing=table.rows[best].scores[_LEADING],
         best_against_last=against_last if best != run.last else None,
         best_against_enough=against_enough if best != enough else None,
         scalar_mix=None,

@@ -46,9 +46,10 @@ def probe_trained(
     for feature, own in fits.items():
         table.add(feature, own)
     best, several = table.best(run.candidates), len(run.candidates) > 1
+    answers = table.answers_of_the_chosen(fits, run.candidates)
     against_last, against_enough, enough = table.compared(run.candidates, best, run.last)
     if several and len(made) > 1:
-        anew = shown(table.chosen_anew(fits, run.candidates))
+        anew = shown(table.chosen_anew(answers))
         notes += (
             f"The best layer was chosen on rows that other folds test, so its own score may flatter it: where each "
             f"fold chooses a layer on its development part alone, {METRIC_NAMES[made[0].task.leading]} is {anew}. "
@@ -64,6 +65,7 @@ def probe_trained(
         majority=table.majority(),
         best=best,
         enough=enough,
+        beyond_guessing=table.beyond_guessing(answers),
         best_against_last=against_last if best != run.last else None,
         best_against_enough=against_enough if best != enough else None,
         scalar_mix=mean_mix(mixes) if mixes else None,
