@@ -30,7 +30,6 @@ METRICS: Mapping[str, Mapping[str, MakeMetric]] = {
 BEYOND_GUESSING: Mapping[str, MakeMetric] = {
     "classification": scores.kappa,
     "regression": scores.spearman,
-    "similarity": scores.spearman,
 }
 """Task to a metric that is 0 where answers have nothing to do with the labels, however these are distributed."""
 

@@ -49,8 +49,9 @@ def kappa(
 
     def score(counts: ndarray) -> ndarray:
         drawn = counts.astype(np.float64)
-        total = np.maximum((drawn @ named).sum(1), 1)
-        by_guessing = ((drawn @ named) * (drawn @ answered)).sum(1) / total**2
+        labelled, guessed = drawn @ named, drawn @ answered
+        total = np.maximum(labelled.sum(1), 1)
+        by_guessing = (labelled * guessed).sum(1) / total**2
         beyond, room = drawn @ hits / total - by_guessing, 1 - by_guessing
         agreement: ndarray = np.divide(beyond, room, out=np.zeros_like(room), where=room > 1e-12)
         return agreement

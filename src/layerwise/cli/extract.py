@@ -89,40 +89,28 @@ def command(
     """Extract the embeddings of every layer into a store."""
     from layerwise.cli.progress import live_progress
     from layerwise.extraction.run import extract
-    from layerwise.extraction.source import find_sources, read_first
     from layerwise.models.encoder import Encoder
 
     weights = options.mix_weights(mix_weights)
-    kept = [name.strip() for name in keep.split(",")] if keep else ()
-    found = find_sources(
-        source,
-        words=words,
-        pairs=pairs,
-        store_dtype=store_dtype,
-        text_column=text_column,
-        pair_column=pair_column,
-        id_column=id_column,
-        words_column=words_column,
-        keep=kept,
-        format=format,
-        limit=limit,
-    )
-    read_first(found)  # loading a model takes its time
-    encoder = Encoder.from_pretrained(
-        model,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        batch_tokens=batch_tokens,
-        allow_pickle=allow_pickle,
-    )
-    if encoder.note:
-        typer.echo(f"layerwise: note: {encoder.note}", err=True)
+
+    def load() -> Encoder:
+        encoder = Encoder.from_pretrained(
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            batch_tokens=batch_tokens,
+            allow_pickle=allow_pickle,
+        )
+        if encoder.note:
+            typer.echo(f"layerwise: note: {encoder.note}", err=True)
+        return encoder
+
     with live_progress() as progress:
         summary = extract(
             source,
             output,
-            encoder=encoder,
+            encoder=load,
             layers=layers,
             unit=unit,
             words=words,
@@ -139,7 +127,7 @@ def command(
             pair_column=pair_column,
             id_column=id_column,
             format=format,
-            keep=kept,
+            keep=[name.strip() for name in keep.split(",")] if keep else (),
             projection=projection,
             limit=limit,
             overwrite=overwrite,

@@ -15,7 +15,7 @@ from typing import Any
 
 from layerwise.errors import InterruptedRunError, LayerwiseError, UsageError
 from layerwise.extraction.chunks import as_chunk
-from layerwise.extraction.source import find_sources
+from layerwise.extraction.source import find_sources, read_first
 from layerwise.models.allocator import give_back_freed_memory
 from layerwise.models.encoder import Encoder
 from layerwise.models.fitted import fitting_projection
@@ -36,7 +36,7 @@ def extract(
     source: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    encoder: Encoder,
+    encoder: Encoder | Callable[[], Encoder],
     layers: str | int | Sequence[int | str] = "all",
     unit: str = "text",
     words: str | None = None,
@@ -67,7 +67,8 @@ def extract(
     Args:
         source: files, folders, globs or URLs, or `"-"` for stdin; see `layerwise.text.sources`.
         output: the store's folder.
-        encoder: the model.
+        encoder: the model, or what loads it: called when the source's first text was read, so that a wrong column
+            is told before.
         layers, unit, pooling, mix, mix_weights, max_length, stride, long_text, pairs: as in
             `Encoder.encode`.
         words: `"tokenizer"`, `"whitespace"`, `"unicode"` or `"given"`; default at word level: the
@@ -107,6 +108,9 @@ def extract(
         format=format,
         limit=limit,
     )
+    if not isinstance(encoder, Encoder):
+        read_first(sources)
+        encoder = encoder()
     options = sources.options
     if words is None:
         own = words_column is not None or (unit == "word" and sources.give_words)

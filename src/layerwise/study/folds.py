@@ -98,7 +98,7 @@ class Fold:
         control = None
         if (
             self.control is not None
-        ):  # its own strength, of every other: the task's may keep it from learning by heart
+        ):  # with a strength of its own: the task's may keep it from learning by heart
             control = fit_probe(turned, variance, self.control, exact=False).predictions
         bits = code_length(turned, variance, self.task) if codelength else None
         uniform = uniform_length(self.task) if codelength else None
