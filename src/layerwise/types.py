@@ -155,6 +155,7 @@ class TextRecord:
         kept: values of the columns asked for with `--keep`, by column name; for columns aligned
             to words this is a list with one value a word.
         id: the user's own identifier, when an id column was named.
+        place: where it stands, as messages name it: `reviews.tsv, line 7`. No part of what it is.
     """
 
     text: str
@@ -162,6 +163,7 @@ class TextRecord:
     words: tuple[tuple[int, int], ...] | None = None
     kept: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
+    place: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from layerwise.errors import ColumnError, SourceError, UsageError
@@ -29,6 +30,7 @@ class SourceOptions:
         words_column: column with a list of words or of [start, end] character spans.
         keep: columns to hand on.
         format: how to read the source (`formats.FORMATS`), whatever its ending; None: by its ending.
+        on_bad_row: told of a row that cannot be used, which is then left out; None: such a row is raised.
     """
 
     text_column: str | None = None
@@ -37,6 +39,21 @@ class SourceOptions:
     words_column: str | None = None
     keep: tuple[str, ...] = ()
     format: str | None = None
+    on_bad_row: Callable[[SourceError], None] | None = field(default=None, compare=False)
+
+    @contextmanager
+    def row(self) -> Iterator[None]:
+        """Around what is done with one row.
+
+        Raises:
+            SourceError: the row cannot be used, and nobody is to be told of it instead.
+        """
+        try:
+            yield
+        except SourceError as error:
+            if self.on_bad_row is None:
+                raise
+            self.on_bad_row(error)
 
 
 @dataclass(frozen=True)
@@ -108,6 +125,7 @@ class Columns:
             words=words,
             kept={name: row.get(name) for name in self.keep},
             id=None if self.id is None else _identifier(row, self.id, place),
+            place=place,
         )
 
 

@@ -46,7 +46,7 @@ def read_conll(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
     """
     names: Sequence[str] | None = None
     numbered = False
-    for rows in _read_sentences(stream):
+    for first_line, rows in _read_sentences(stream, options):
         if names is None:
             names = _names(len(rows[0]))
             _check(options, names, stream.name)
@@ -54,37 +54,43 @@ def read_conll(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         forms = [NUMBERED.sub(r"\1", row[0]) if numbered and len(row[0]) == 2 else row[0] for row in rows]
         text, words = join_words(forms)
         kept = {name: forms if name == "form" else _column(rows, names.index(name)) for name in options.keep}
-        yield TextRecord(text, words=words, kept=kept)
+        yield TextRecord(text, words=words, kept=kept, place=place(stream.name, first_line))
 
 
-def _read_sentences(stream: Stream) -> Iterator[Rows]:
+def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[tuple[int, Rows]]:
+    """Number of the first line and rows of each sentence; one with a bad row is left out as a whole."""
     rows: Rows = []
     count: int | None = None
+    first_line, bad = 1, False
     for number, line in read_lines(stream):
         row = _split(line)
+        if not rows:
+            first_line = number
         if not row:
-            if rows:
-                yield rows
-            rows = []
+            if rows and not bad:
+                yield first_line, rows
+            rows, bad = [], False
         elif row[0] == "-DOCSTART-" or (not rows and COMMENT.match(line)):
             continue
         elif count is not None and len(row) == count - 1 and line[0] == " ":
             rows.append([" ", *row])  # a space is a character too, where there is a character a row
         else:
             count = count or len(row)
-            if len(row) != count:
-                raise SourceError(
-                    f"{place(stream.name, number)}: the row has {len(row)} columns; expected {count}, "
-                    "as in the first row, separated by tabs or by spaces: correct the row."
-                )
+            if len(row) != count and not bad:
+                bad = True
+                with options.row():
+                    raise SourceError(
+                        f"{place(stream.name, number)}: the row has {len(row)} columns; expected {count}, "
+                        "as in the first row, separated by tabs or by spaces: correct the row."
+                    )
             if count == 10 and row[0] == "1":
                 raise SourceError(
                     f"{stream.name} looks like CoNLL-U, with ten columns: give it the ending .conllu, or pass "
                     "--format conllu."
                 )
             rows.append(row)
-    if rows:
-        yield rows
+    if rows and not bad:
+        yield first_line, rows
 
 
 def _split(line: str) -> list[str]:

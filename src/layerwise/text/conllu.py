@@ -152,6 +152,7 @@ def _record(sentence: Sentence, options: SourceOptions, name: str) -> TextRecord
         words=tuple(words),
         kept={column: _kept(sentence, column) for column in options.keep},
         id=None if options.id_column is None else _identifier(sentence, options.id_column, name),
+        place=place(name, sentence.first_line),
     )
 
 

@@ -29,11 +29,18 @@ def read_jsonl(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         if not line.strip():
             continue
         where = place(stream.name, number)
-        row = _parse(line, where)
+        row, record = None, None
+        with options.row():
+            row = _parse(line, where)
+        if row is None:
+            continue
         if columns is None:
             strings = [key for key, value in row.items() if isinstance(value, str)]
             columns = Columns.resolve(options, list(row), strings, where)
-        yield columns.record(row, where)
+        with options.row():
+            record = columns.record(row, where)
+        if record is not None:
+            yield record
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:
