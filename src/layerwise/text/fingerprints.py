@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from layerwise.errors import SourceError
@@ -32,7 +32,8 @@ def fingerprint_of(locations: Sequence[Location], options: SourceOptions) -> dic
     Raises:
         SourceError: a file cannot be read.
     """
-    chosen = {**asdict(options), "keep": list(options.keep)}
+    chosen = {**asdict(replace(options, on_bad_row=None)), "keep": list(options.keep)}
+    del chosen["on_bad_row"]  # who is told of a bad row changes no other
     if options.format is None:  # as stores have it that were begun before formats could be named
         del chosen["format"]
     document: dict[str, Any] = {"options": chosen}
