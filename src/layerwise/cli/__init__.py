@@ -13,8 +13,10 @@ import typer
 from layerwise.cli import (
     best,
     compare,
+    evaluate,
     export,
     extract,
+    finetune,
     fit_projection,
     inspect,
     models,
@@ -69,6 +71,8 @@ for command in (
     plot,
     fit_projection,
     ship,
+    finetune,
+    evaluate,
     predict,
     models,
 ):

@@ -1,14 +1,15 @@
-"""`layerwise predict`: label texts with the probe of a shipped folder."""
+"""`layerwise predict`: what a trained model, or the probe of a shipped folder, says of texts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from layerwise.cli import options
+from layerwise.cli import training_options as training
 
 if TYPE_CHECKING:
     from layerwise.reports.prediction import Label, Prediction
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 def command(
     model: Annotated[
-        str, typer.Argument(metavar="FOLDER", help="A folder that `layerwise ship --probe` wrote.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="What `layerwise finetune`, `pretrain` or `ship --probe` wrote, or a checkpoint with a head that "
+            "transformers knows.",
+        ),
     ],
     source: Annotated[
         list[str],
@@ -29,44 +35,64 @@ def command(
     ] = None,
     format: options.FormatOption = None,
     text_column: Annotated[
-        str | None, typer.Option(help="Column with the text.", show_default="text, sentence, or the only one")
+        str | None,
+        typer.Option(
+            help="Column with the text (qa: the question).", show_default="text, sentence, or the only one"
+        ),
+    ] = None,
+    pair_column: Annotated[
+        str | None, typer.Option(help="Column with the second text (qa: the context).")
     ] = None,
     words_column: Annotated[
-        str | None, typer.Option(help="Column with the words, for a probe of words that are given.")
+        str | None, typer.Option(help="Column with the words, for words that are given.")
     ] = None,
+    id_column: Annotated[str | None, typer.Option(help="qa: column with the question's identifier.")] = None,
     limit: options.LimitOption = None,
+    skip_bad: training.SkipBadOption = False,
+    beams: Annotated[int, typer.Option(help="seq2seq: beams of the search.")] = 4,
+    top: Annotated[int, typer.Option(help="fill-mask: tokens for each mask.")] = 5,
+    revision: options.RevisionOption = None,
     device: options.DeviceOption = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16, auto.")] = "fp32",
     batch_tokens: options.BatchTokensOption = None,
+    allow_pickle: options.AllowPickleOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
 ) -> None:
-    """Label texts: a line with label, probability and text each.
+    """Predict: a line for each text, or for each entity, word or mask of it.
 
-    A probe of words gives a line with word, label and probability for each word, and an empty line
-    after each text.
+    Labels: label, probability, text. Entities and words: start, end, label, probability, text, and an empty line
+    after each text. Answers: answer, start, end, probability, question. Similarity: score, cosine, texts.
+    Generated texts: the text. Masks: tokens with probabilities.
+    A shipped probe of words gives word, label and probability, and an empty line after each text.
     """
-    from itertools import islice
-
-    from layerwise.errors import UsageError
-    from layerwise.shipping.predict import Predictor
-    from layerwise.text.sources import SourceOptions, Sources
+    from layerwise.models.shipped import is_shipped
     from layerwise.whole_file import refuse_existing, whole_file
 
-    if limit is not None and limit < 1:
-        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
     if output is not None:
         refuse_existing(output, overwrite)
-    sources = Sources(source, SourceOptions(text_column, words_column=words_column, format=format))
-    trained = Predictor.load(model, device, batch_tokens)
-    predictor = trained.for_texts(sources.give_words)
-    if predictor.words != trained.words:
-        typer.echo(
-            "layerwise: note: the probe was trained on words that its source gave, and this one gives none: they are "
-            "taken by Unicode's rules (UAX #29).",
-            err=True,
+    if not is_shipped(model):
+        from layerwise.train.predict import predict
+        from layerwise.train.tasks.task import Columns
+
+        said = predict(
+            model,
+            source,
+            columns=Columns(text_column, pair_column, None, words_column, id_column, format),
+            limit=limit,
+            skip_bad=skip_bad,
+            beams=beams,
+            top=top,
+            device=device,
+            precision=precision,
+            batch_tokens=batch_tokens,
+            revision=revision,
+            allow_pickle=allow_pickle,
         )
-    found = predictor(islice(sources.records(), limit))
-    lines = _json(found) if as_json else _lines(found)
+        lines = _json(said) if as_json else (line for one in said for line in one.lines())
+    else:
+        found = _probed(model, source, format, text_column, words_column, limit, device, batch_tokens)
+        lines = _json(found) if as_json else _lines(found)
     if output is None:
         for line in lines:
             typer.echo(line)
@@ -76,7 +102,38 @@ def command(
             stream.write(f"{line}\n".encode())
 
 
-def _json(found: Iterable[Prediction]) -> Iterator[str]:
+def _probed(
+    model: str,
+    source: list[str],
+    format: str | None,
+    text_column: str | None,
+    words_column: str | None,
+    limit: int | None,
+    device: str,
+    batch_tokens: int | None,
+) -> Iterator[Prediction]:
+    """Labels by the probe of a shipped folder."""
+    from itertools import islice
+
+    from layerwise.errors import UsageError
+    from layerwise.shipping.predict import Predictor
+    from layerwise.text.sources import SourceOptions, Sources
+
+    if limit is not None and limit < 1:
+        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
+    sources = Sources(source, SourceOptions(text_column, words_column=words_column, format=format))
+    trained = Predictor.load(model, device, batch_tokens)
+    predictor = trained.for_texts(sources.give_words)
+    if predictor.words != trained.words:
+        typer.echo(
+            "layerwise: note: the probe was trained on words that its source gave, and this one gives none: they are "
+            "taken by Unicode's rules (UAX #29).",
+            err=True,
+        )
+    return predictor(islice(sources.records(), limit))
+
+
+def _json(found: Iterable[Any]) -> Iterator[str]:
     for prediction in found:
         yield json.dumps(prediction.to_dict(), ensure_ascii=False)
 

@@ -46,7 +46,7 @@ def describe(progress: Progress) -> str:
         parts.append(f"{progress.share:.0%}")
         if 0 < progress.share < 1:
             left = progress.seconds * (1 - progress.share) / progress.share
-            parts.append(f"{_clock(left)} left")
+            parts.append(f"{clock(left)} left")
     parts += [f"{progress.layers} layers", f"{size(progress.bytes_written)} written"]
     return " · ".join(parts)
 
@@ -61,7 +61,8 @@ def size(number: int) -> str:
     return f"{value:.1f} TB"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """`1:10`, or `2:03:04` from an hour on."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -25,13 +25,10 @@ from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
 from layerwise.models.shipped import read_shipped
 from layerwise.models.states import split
-from layerwise.models.tokenization import Tokenization, plain_backend
+from layerwise.models.tokenization import Tokenization, longest_window, plain_backend
 from layerwise.text.records import as_records
 from layerwise.types import HiddenStates, LayerSelection, TextLike, TextRecord, TextsLike
 from layerwise.version import __version__
-
-DEFAULT_MAX_LENGTH = 512
-"""Window of a model that names no maximum itself."""
 
 Words = str | Sequence[Sequence[str | tuple[int, int]]]
 
@@ -71,7 +68,7 @@ class Encoder:
         self.num_hidden_layers = engine.anatomy.num_hidden_layers
         self.has_final = engine.has_final
         self.hidden_size = engine.hidden_size
-        self.max_length = self._longest_window()
+        self.max_length = longest_window(engine.anatomy.max_positions, self.tokenizer)
         cuda = engine.device.type == "cuda"
         tokens = (32_768 if cuda else 2_048) if batch_tokens is None else batch_tokens
         if tokens < 1:
@@ -336,9 +333,3 @@ class Encoder:
     def tokenizer_sha256(self) -> str:
         """sha256 of the tokenizer's own serialisation, without padding and truncation."""
         return hashlib.sha256(plain_backend(self.tokenizer).to_str().encode()).hexdigest()
-
-    def _longest_window(self) -> int:
-        limits = [self.engine.anatomy.max_positions, self.tokenizer.model_max_length]
-        # A tokenizer without a limit says 10^30, and a tokenizer_config.json may say anything.
-        known = [limit for limit in limits if type(limit) is int and 0 < limit < 1_000_000]
-        return min(known, default=DEFAULT_MAX_LENGTH)

@@ -77,7 +77,7 @@ def load(files: ModelFiles) -> LoadedModel:
         ModelError: transformers cannot load it, or it is not an encoder.
         MissingExtraError: its tokenizer is a SentencePiece model, and what reads those is not installed.
     """
-    config = _config(files)
+    config = config_of(files)
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
             f"{files.name!r} is an encoder-decoder ({config.model_type}); layerwise takes encoders of the BERT family."
@@ -85,7 +85,7 @@ def load(files: ModelFiles) -> LoadedModel:
     config.return_dict = True  # the engine reads outputs by name
     if getattr(config, "transformers_weights", None):
         config.transformers_weights = None  # another file than the one that was checked
-    with quiet(), _in_words(files, "its weights cannot be loaded (fetch them again if a download broke off)"):
+    with quiet(), in_words(files, "its weights cannot be loaded (fetch them again if a download broke off)"):
         model, info = AutoModel.from_pretrained(
             files.folder,
             config=config,
@@ -112,23 +112,34 @@ def load(files: ModelFiles) -> LoadedModel:
         )
     return LoadedModel(
         model.eval().requires_grad_(False),
-        _tokenizer(files),
+        tokenizer_of(files),
         tuple(sorted(info["missing_keys"])),
         tuple(sorted(info["unexpected_keys"])),
     )
 
 
-def _config(files: ModelFiles) -> Any:
-    with _in_words(files, "its config.json cannot be used"):
+def config_of(files: ModelFiles) -> Any:
+    """The config of a model.
+
+    Raises:
+        ModelError: config.json cannot be used.
+    """
+    with in_words(files, "its config.json cannot be used"):
         return AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
 
 
-def _tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
+def tokenizer_of(files: ModelFiles) -> PreTrainedTokenizerFast:
+    """The fast tokenizer of a model.
+
+    Raises:
+        ModelError: it cannot be loaded, is not a fast one, or has no vocabulary.
+        MissingExtraError: it is a SentencePiece model, and what reads those is not installed.
+    """
     if not (files.folder / "tokenizer.json").is_file() and any(files.folder.glob("*.model")):
         # Without them transformers asks for a package that does not help.
         for module in ("sentencepiece", "google.protobuf"):
             require(module, SENTENCEPIECE, f"the tokenizer of {files.name!r} (a SentencePiece model)")
-    with quiet(), _in_words(files, "its tokenizer cannot be loaded"):
+    with quiet(), in_words(files, "its tokenizer cannot be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(
             files.folder, trust_remote_code=False, local_files_only=True, use_fast=True
         )
@@ -147,7 +158,7 @@ def _tokenizer(files: ModelFiles) -> PreTrainedTokenizerFast:
 
 
 @contextlib.contextmanager
-def _in_words(files: ModelFiles, what: str) -> Iterator[None]:
+def in_words(files: ModelFiles, what: str) -> Iterator[None]:
     """Turn whatever transformers raises on a broken folder into one sentence."""
     try:
         yield

@@ -32,6 +32,11 @@ class Shipped:
     document: Mapping[str, Any]
 
 
+def is_shipped(folder: str | Path) -> bool:
+    """Whether `layerwise ship` wrote a folder; one that is not there was written by nobody."""
+    return (Path(folder).expanduser() / NAME).is_file()
+
+
 def read_shipped(folder: Path) -> Shipped | None:
     """Read a folder's settings; None where `ship` did not write it.
 

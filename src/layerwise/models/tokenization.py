@@ -22,6 +22,18 @@ from layerwise.ops.windows import Windows, default_stride, plan
 from layerwise.types import TextRecord
 
 
+DEFAULT_MAX_LENGTH = 512
+"""Window of a model that names no maximum itself."""
+
+
+def longest_window(max_positions: int | None, tokenizer: Any) -> int:
+    """Most tokens of one sequence, special tokens included, by the model's positions and its tokenizer."""
+    limits = [max_positions, tokenizer.model_max_length]
+    # A tokenizer without a limit says 10^30, and a tokenizer_config.json may say anything.
+    known = [limit for limit in limits if type(limit) is int and 0 < limit < 1_000_000]
+    return min(known, default=DEFAULT_MAX_LENGTH)
+
+
 def plain_backend(tokenizer: Any) -> Tokenizer:
     """A copy that neither pads nor cuts, as the original may since it was last called with such options."""
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())

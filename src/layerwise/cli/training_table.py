@@ -1,0 +1,89 @@
+"""What the commands for training print at their end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from layerwise.cli.console import console, print_table
+from layerwise.cli.progress import clock
+
+if TYPE_CHECKING:
+    from layerwise.reports.training import EvaluationReport, FinetuneReport
+
+_PER_CENT = ("bleu", "chrf")
+_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "exact_match": "exact match",
+    "has_answer_f1": "F1, has answer",
+    "no_answer_f1": "F1, no answer",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "perplexity": "perplexity",
+    "masked_accuracy": "masked accuracy",
+    "nsp_accuracy": "NSP accuracy",
+}
+
+
+def score_name(name: str) -> str:
+    """How people write a score's name."""
+    return _NAMES.get(name, name)
+
+
+def shown_score(name: str, value: float) -> str:
+    """BLEU and chrF as they come, from 0 to 100; others with three places."""
+    if value != value:
+        return "–"
+    return f"{value:.1f}" if name in _PER_CENT or abs(value) > 1 else f"{value:.3f}"
+
+
+def print_finetuned(report: FinetuneReport) -> None:
+    """Head, scores of the development part, what they are to be compared with, notes."""
+    out = console()
+    out.print(
+        f"{report.task} with {report.head} of {report.model}: {report.examples:,} examples, "
+        f"{report.dev_examples:,} to choose the weights by; {report.precision}"
+    )
+    out.print()
+    _print_scores(report.scores, report.metric, report.majority, ("before training", report.untrained))
+    out.print()
+    out.print(
+        f"Written to {report.output}: the weights of step {report.best_step} of {report.steps}; "
+        f"{clock(report.seconds)}, {report.tokens_per_second:,.0f} tokens/s, {report.padding:.1%} padding.",
+        style="bold",
+    )
+    if report.shares:
+        shares = zip(report.layers, report.shares, strict=True)
+        out.print("Shares in the scalar mix: " + ", ".join(f"{k}: {share:.2f}" for k, share in shares) + ".")
+    for note in report.notes:
+        out.print(f"Note: {note}", style="dim")
+
+
+def print_evaluated(report: EvaluationReport) -> None:
+    """Scores, and the majority beside them."""
+    out = console()
+    out.print(f"{report.task} with {report.model}: {report.examples:,} examples; {report.seconds:.1f} s")
+    out.print()
+    _print_scores(report.scores, report.metric, report.majority)
+    for note in report.notes:
+        out.print(f"Note: {note}", style="dim")
+
+
+def _print_scores(
+    scores: Mapping[str, float], metric: str, majority: float | None, other: tuple[str, float] | None = None
+) -> None:
+    heads = ["score", "", *([other[0]] if other else []), *(["majority"] if majority is not None else [])]
+    rows = []
+    for name, value in scores.items():
+        row = [score_name(name), shown_score(name, value)]
+        if name == metric:
+            row += [shown_score(name, other[1])] if other else []
+            row += [shown_score(name, majority)] if majority is not None else []
+        rows.append(row)
+    print_table(console(), heads, rows, ["bold" if name == metric else "" for name in scores])

@@ -1,0 +1,166 @@
+"""A head of layerwise's own: a linear layer on one layer of an encoder, or on a learned mix of several.
+
+The mix is the one of ELMo (Peters et al. 2018, §3.2): softmax weights, one a layer, times gamma. transformers'
+own heads read the last layer only, and the [CLS] token in families that have one; this one reads the mean over
+the tokens of a text, the first token of each word, or all tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layerwise.models.anatomy import dissect, reading
+from layerwise.types import Layer
+
+
+class LayeredHead(nn.Module):
+    """States of some layers to logits.
+
+    Attributes:
+        mix: (layers,) weights before the softmax; None where there is one layer.
+        gamma: the scale of the mix.
+        linear: to the outputs; None: the mixed states are the output.
+    """
+
+    def __init__(self, layers: int, hidden_size: int, outputs: int | None, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.mix = nn.Parameter(torch.zeros(layers)) if layers > 1 else None
+        self.gamma = nn.Parameter(torch.ones(())) if layers > 1 else None
+        self.dropout = nn.Dropout(dropout if outputs else 0.0)
+        self.linear = None if outputs is None else nn.Linear(hidden_size, outputs)
+        if self.linear is not None:
+            nn.init.normal_(self.linear.weight, std=0.02)  # Devlin et al. 2019, as every head of BERT
+            nn.init.zeros_(self.linear.bias)
+
+    @property
+    def shares(self) -> list[float]:
+        """The share of each layer in the mix; they sum to 1."""
+        return [1.0] if self.mix is None else self.mix.detach().float().softmax(0).tolist()
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(…, layers, hidden_size) to (…, outputs)."""
+        if self.mix is None:
+            mixed = states[..., 0, :]
+        else:
+            mixed = self.gamma * torch.einsum("l,...lh->...h", self.mix.softmax(0), states)
+        return mixed if self.linear is None else self.linear(self.dropout(mixed))
+
+
+class LayeredModel(nn.Module):
+    """An encoder and a `LayeredHead` on it.
+
+    Attributes:
+        encoder: of transformers.
+        layers: the layers that are read: numbers, or `"final"`.
+        pooled: whether a text gets one vector, the mean over the tokens marked; else each token has its own.
+        frozen: whether the encoder stays as it is: it then runs without dropout and without gradients.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        layers: tuple[Layer, ...],
+        outputs: int | None,
+        *,
+        pooled: bool,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config = encoder.config
+        self.layers = layers
+        self.pooled = pooled
+        self.frozen = frozen
+        self.head = LayeredHead(len(layers), encoder.config.hidden_size, outputs)
+        self._anatomy = dissect(encoder, encoder.config)
+        self._highest = max((layer for layer in layers if isinstance(layer, int)), default=0)
+        if "final" in layers:
+            self._highest = self._anatomy.num_hidden_layers
+        encoder.requires_grad_(not frozen)
+        if not frozen:
+            self._leave_out_unused()
+        with contextlib.suppress(ValueError):  # a family without it keeps its own attention
+            encoder.set_attn_implementation("sdpa")
+
+    def _leave_out_unused(self) -> None:
+        """Poolers and blocks above the highest layer read get no gradient: a distributed step would wait for it."""
+        for name, module in self.encoder.named_children():
+            if name == "pooler":
+                module.requires_grad_(False)
+        for block in self._anatomy.blocks[self._highest :] if len(self._anatomy.blocks) > 1 else ():
+            block.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> LayeredModel:
+        """As in torch; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def states(self, inputs: Mapping[str, Tensor], pool_mask: Tensor | None = None) -> Tensor:
+        """(batch, seq, layers, hidden_size); where texts are pooled (batch, layers, hidden_size).
+
+        Args:
+            inputs: as transformers takes them.
+            pool_mask: (batch, seq) 1 at the tokens that are pooled.
+        """
+        held: dict[Layer, Tensor] = {}
+
+        def keep(layer: Layer, hidden: Tensor) -> None:
+            if layer in self.layers:
+                held[layer] = hidden
+
+        gradients = contextlib.nullcontext() if not self.frozen else torch.no_grad()
+        with gradients:
+            output = None
+            with reading(self._anatomy, self._highest, keep):
+                output = self.encoder(**inputs)
+            if "final" in self.layers:
+                assert output is not None
+                held["final"] = output[0]
+            states = torch.stack([held[layer] for layer in self.layers], dim=-2)
+            if not self.pooled:
+                return states
+            assert pool_mask is not None
+            weights = pool_mask.to(states.dtype)
+            weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
+            return torch.einsum("bt,btlh->blh", weights, states)
+
+    def forward(self, pool_mask: Tensor | None = None, **inputs: Tensor) -> dict[str, Tensor]:
+        """`logits`: (batch, outputs), or (batch, seq, outputs) where each token has its own."""
+        return {"logits": self.head(self.states(inputs, pool_mask))}
+
+
+class HeadOnStates(nn.Module):
+    """The head of a model whose encoder is frozen, over states that were computed once."""
+
+    def __init__(self, model: LayeredModel) -> None:
+        super().__init__()
+        self.head = model.head
+        self._pairs = isinstance(model, PairModel)
+
+    def forward(self, states: Tensor) -> dict[str, Tensor]:
+        """`logits` of `states`, as `LayeredModel.states` gives them."""
+        return {"logits": cosines(self.head(states)) if self._pairs else self.head(states)}
+
+
+def cosines(vectors: Tensor) -> Tensor:
+    """(2 · pairs, size) to (pairs,): the first texts of all pairs come before the second ones."""
+    first, second = vectors.float().chunk(2)
+    return nn.functional.cosine_similarity(first, second)
+
+
+class PairModel(LayeredModel):
+    """Two texts encoded apart, and the cosine of their vectors (Reimers & Gurevych 2019, §3).
+
+    A batch holds the first texts of all pairs, then the second ones.
+    """
+
+    def forward(self, pool_mask: Tensor | None = None, **inputs: Tensor) -> dict[str, Tensor]:
+        """`logits`: (pairs,) cosines."""
+        return {"logits": cosines(self.head(self.states(inputs, pool_mask)))}

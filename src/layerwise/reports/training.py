@@ -1,0 +1,109 @@
+"""What training says while it runs and when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingProgress:
+    """How far training has come.
+
+    Attributes:
+        step, steps: optimiser steps done, and in all.
+        loss: mean since the last line of the log; None before the first.
+        tokens: real tokens seen since this run began, over all devices.
+        seconds: since this run began.
+        first_step: the step it began at: above 0 if it was resumed.
+        scores: the last evaluation's, by name.
+    """
+
+    step: int
+    steps: int
+    loss: float | None
+    tokens: int
+    seconds: float
+    first_step: int = 0
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the speed so far; None before the first step."""
+        done = self.step - self.first_step
+        return None if done <= 0 else self.seconds * (self.steps - self.step) / done
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneReport:
+    """What `finetune` did.
+
+    Attributes:
+        task, model, output: as asked for.
+        head: whose head it is and what it reads, in words.
+        examples, dev_examples: how many were trained and evaluated on.
+        metric: the score that chose the weights.
+        scores: of the weights that were kept, on the dev part.
+        untrained: `metric` of the head before training, on the dev part.
+        majority: `metric` of always giving the most frequent answer; None where that means nothing.
+        best_step, steps: the step whose weights were kept, and how many were done.
+        layers, shares: the layers in the mix and their shares; empty without a mix.
+        padding: share of the training tokens that was padding.
+        notes: what a user should know.
+    """
+
+    task: str
+    model: str
+    output: str
+    head: str
+    examples: int
+    dev_examples: int
+    metric: str
+    scores: Mapping[str, float]
+    untrained: float
+    majority: float | None
+    best_step: int
+    steps: int
+    precision: str
+    seconds: float
+    tokens_per_second: float
+    padding: float
+    layers: tuple[int | str, ...] = ()
+    shares: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """What `evaluate` found.
+
+    Attributes:
+        task: what the model was trained for.
+        examples: how many the scores are of.
+        metric: the task's main score.
+        scores: by name.
+        majority: `metric` of always giving the most frequent answer; None where that means nothing.
+        notes: what a user should know.
+    """
+
+    task: str
+    model: str
+    examples: int
+    metric: str
+    scores: Mapping[str, float]
+    majority: float | None
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)

@@ -1,0 +1,139 @@
+"""From sources to examples, and the part of them that is held out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from layerwise.errors import LabelError, LayerwiseError, SourceError, UsageError
+from layerwise.text.sources import Sources
+from layerwise.train.squad_json import is_squad, read_squad
+from layerwise.train.tasks.task import Columns, Example, Task
+from layerwise.types import TextRecord
+
+HELD_OUT = 0.1
+"""Share of the data that early stopping looks at where no dev part is given."""
+
+LISTED = 3
+"""Reasons that a note about skipped rows gives."""
+
+
+class Skipped:
+    """Rows that were left out, and why.
+
+    Attributes:
+        allowed: whether rows may be left out at all; else the first bad one is raised.
+        reasons: one a row.
+    """
+
+    def __init__(self, allowed: bool) -> None:
+        self.allowed = allowed
+        self.reasons: list[str] = []
+
+    def __call__(self, error: LayerwiseError) -> None:
+        """A row is bad.
+
+        Raises:
+            LayerwiseError: `error`, unless rows may be left out.
+        """
+        if not self.allowed:
+            raise error
+        self.reasons.append(str(error))
+
+    def note(self) -> list[str]:
+        """What was left out, in a sentence; none if nothing was."""
+        if not self.reasons:
+            return []
+        number = len(self.reasons)
+        shown = " ".join(self.reasons[:LISTED]) + (" …" if number > LISTED else "")
+        return [f"{number:,} bad {'row was' if number == 1 else 'rows were'} left out: {shown}"]
+
+
+def read_examples(
+    task: type[Task],
+    data: str | Path | Sequence[str | Path],
+    columns: Columns,
+    skipped: Skipped,
+    with_target: bool = True,
+) -> Iterator[Example]:
+    """The examples of one or more sources, in order.
+
+    Raises:
+        SourceError: a source cannot be read, is empty, or has a bad row that may not be left out.
+    """
+    given = [data] if isinstance(data, str | Path) else list(data)
+    if task.name == "qa" and is_squad(given, columns.format):
+        records: Iterator[TextRecord] = read_squad(given, columns.label or "answers", skipped)
+    else:
+        options = replace(task.source(columns, with_target), on_bad_row=skipped if skipped.allowed else None)
+        records = Sources(given, options).records()
+    for record in records:
+        try:
+            yield task.example(record, columns, with_target)
+        except SourceError as error:
+            skipped(error)
+
+
+def known_to(task: Task, examples: Sequence[Example], skipped: Skipped) -> list[Example]:
+    """The examples whose labels were seen in training.
+
+    Raises:
+        SourceError: one was not, and may not be left out.
+    """
+    if not task.labels:
+        return list(examples)
+    known = []
+    for example in examples:
+        given = example.target if isinstance(example.target, tuple) else (example.target,)
+        try:
+            for label in given:
+                task.code(label, example)
+            known.append(example)
+        except SourceError as error:
+            skipped(error)
+    return known
+
+
+def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
+    """A tenth of the texts, drawn at random; equal texts (contexts, for questions) stay in one part.
+
+    Raises:
+        LabelError: there are fewer than ten different texts.
+    """
+    groups: dict[Any, list[Example]] = {}
+    for example in examples:
+        record = example.record
+        context = isinstance(record.text_pair, str) and not isinstance(example.target, str | float)
+        groups.setdefault(record.text_pair if context else record.text, []).append(example)
+    if len(groups) < 1 / HELD_OUT:
+        raise LabelError(
+            f"the data has {len(groups)} different texts: too few to hold a tenth out; name a development part with --dev."
+        )
+    order = list(groups)
+    random.Random(seed).shuffle(order)
+    held = set(order[: max(1, round(len(order) * HELD_OUT))])
+    train = [example for key, group in groups.items() if key not in held for example in group]
+    dev = [example for key, group in groups.items() if key in held for example in group]
+    return train, dev
+
+
+def split_by(examples: Sequence[Example], parts: Sequence[Any], column: str) -> tuple[list[Example], list[Example]]:
+    """Train and dev parts by a column that says `train`, `dev` (`validation`, `valid`); others are left out.
+
+    Raises:
+        UsageError: one of the two has no row.
+    """
+    names = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev"}
+    found: dict[str, list[Example]] = {"train": [], "dev": []}
+    for example, part in zip(examples, parts, strict=True):
+        name = names.get(str(part).lower())
+        if name is not None:
+            found[name].append(example)
+    for name, rows in found.items():
+        if not rows:
+            seen = ", ".join(repr(part) for part in sorted({str(part) for part in parts})[:6])
+            raise UsageError(f"no row has {name!r} in the column {column!r}: it has {seen}; name another with --split.")
+    return found["train"], found["dev"]

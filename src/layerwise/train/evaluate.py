@@ -1,0 +1,72 @@
+"""`evaluate`: the scores of a trained model on data with answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from layerwise.errors import SourceError
+from layerwise.models.load import pick_device
+from layerwise.reports.training import EvaluationReport
+from layerwise.train.data import Skipped, known_to, read_examples
+from layerwise.train.folder import load_trained
+from layerwise.train.predictor import Predictor
+from layerwise.train.settings import pick_precision, require_training
+from layerwise.train.tasks.seq2seq import Generation
+from layerwise.train.tasks.task import Columns
+
+
+def evaluate(
+    model: str,
+    data: str | Path | Sequence[str | Path],
+    *,
+    columns: Columns | None = None,
+    skip_bad: bool = False,
+    beams: int = 4,
+    device: str = "auto",
+    precision: str = "fp32",
+    batch_tokens: int = 4096,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+) -> EvaluationReport:
+    """Scores of what `finetune` wrote, or of any checkpoint with a head that transformers knows.
+
+    Args:
+        data: as for `finetune`.
+        skip_bad: leave out rows that cannot be used, those with labels unseen in training among them.
+        beams: of the search, for texts that are generated.
+
+    Raises:
+        ModelError: the model cannot be loaded, or its head was never trained.
+        UsageError: it is for no task that can be run.
+        SourceError: the data cannot be read, or a row of it cannot be used.
+    """
+    require_training()
+    began = time.perf_counter()
+    trained = load_trained(model, revision, allow_pickle)
+    task, skipped = trained.task, Skipped(skip_bad)
+    if isinstance(task, Generation):
+        task.beams = beams
+    examples = list(read_examples(type(task), data, columns or Columns(), skipped))
+    examples = known_to(task, examples, skipped)
+    if not examples:
+        raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
+    place = pick_device(device)
+    predictor = Predictor(
+        trained.model.to(place), task, trained.batches, place, pick_precision(precision, place), batch_tokens
+    )
+    predictions = list(predictor(examples))
+    notes = skipped.note()
+    if task.truncated:
+        notes.append(f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut at their end.")
+    return EvaluationReport(
+        task.name,
+        model,
+        len(examples),
+        task.metric,
+        task.scores(examples, predictions),
+        task.baseline(examples),
+        time.perf_counter() - began,
+        tuple(notes),
+    )

@@ -1,0 +1,422 @@
+"""`finetune`: a head on a model, trained for a task."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from layerwise.errors import SourceError, UsageError, choose
+from layerwise.models.anatomy import dissect
+from layerwise.models.cut import cut
+from layerwise.models.heads import new_head
+from layerwise.models.layered import HeadOnStates, LayeredModel, PairModel
+from layerwise.models.load import load, pick_device
+from layerwise.models.locate import EMBEDDED, locate
+from layerwise.models.self_check import build_engine
+from layerwise.models.tokenization import longest_window
+from layerwise.reports.training import FinetuneReport, TrainingProgress
+from layerwise.train.batches import StateBatches, TokenBatches
+from layerwise.train.checkpoints import last_whole
+from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
+from layerwise.train.encoder_decoder import join
+from layerwise.train.folder import DOCUMENT, batches_for, save_trained
+from layerwise.train.frozen import remember_states
+from layerwise.train.loop import arguments, build_loop, in_shares
+from layerwise.train.predictor import Predictor
+from layerwise.train.settings import Settings, check_same, pick_precision, require_training
+from layerwise.train.tasks.by_name import TASKS
+from layerwise.train.tasks.seq2seq import Generation
+from layerwise.train.tasks.task import Columns, Example, Feature, Task
+from layerwise.types import Layer
+from layerwise.whole_file import check_folder
+
+MIXES = ("none", "scalar")
+RUN = "run.json"
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is trained.
+
+    Attributes:
+        blocks: the first blocks that are kept; None: all.
+        frozen: whether the encoder stays as it is, and the head alone learns.
+        mix: `none` (the last layer) or `scalar` (a learned mix of all layers).
+        class_weights: whether rare classes count more.
+        max_length: most tokens of a sequence; None: the model's, at most 512.
+        patience: evaluations without a better score before training stops; None: never.
+        decoder: for seq2seq, the model that the decoder begins as; None: the same.
+    """
+
+    blocks: int | None = None
+    frozen: bool = False
+    mix: str = "none"
+    class_weights: bool = False
+    max_length: int | None = None
+    patience: int | None = 3
+    decoder: str | None = None
+
+
+def finetune(
+    task: str,
+    data: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    model: str = EMBEDDED,
+    dev: str | Path | Sequence[str | Path] | None = None,
+    split: str | None = None,
+    columns: Columns | None = None,
+    choices: Choices | None = None,
+    settings: Settings | None = None,
+    skip_bad: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    progress: Callable[[TrainingProgress], None] = lambda progress: None,
+) -> FinetuneReport | None:
+    """Train a head on a model, and with it the model unless it is frozen.
+
+    The weights with the best score on the development part are kept. Under `torchrun` or `accelerate launch` the
+    same call trains on several devices; only the first process returns a report.
+
+    Args:
+        task: `classify`, `ner`, `qa`, `similarity`, `seq2seq`.
+        data: as for `extract`; for `qa` also `.json` as SQuAD is published.
+        output: the folder to write.
+        dev: the development part; None: a tenth of the texts is held out, or what `split` says.
+        split: column that says `train` or `dev` (`validation`).
+        skip_bad: leave out rows that cannot be used; the report counts them.
+        resume: go on from the last whole checkpoint in `output`.
+
+    Raises:
+        UsageError: an option that does not exist or does not fit; the folder is there.
+        SourceError: the data cannot be read, or a row of it cannot be used.
+        LabelError: the labels cannot be learned: one class only, or too few texts.
+        ModelError: the model cannot be loaded, or has no such head.
+        NumericError: the loss became NaN or infinite.
+        DeviceMemoryError: a batch does not fit.
+        MissingExtraError: the extra `train` is not installed.
+    """
+    require_training()
+    chosen, how, named = choices or Choices(), settings or Settings(), columns or Columns()
+    choose("task", task, TASKS)
+    choose("mix", chosen.mix, MIXES)
+    how.check()
+    _refuse_unfit(task, chosen)
+    state = PartialState(cpu=pick_device(how.device).type == "cpu")
+    device = state.device if how.device == "auto" else pick_device(how.device)
+    precision = pick_precision(how.precision, device)
+    shares = state.num_processes * how.accumulate
+    if how.batch_size % shares:
+        raise UsageError(
+            f"the batch size is {how.batch_size}, for {state.num_processes} processes and --accumulate {how.accumulate}: "
+            f"expected a multiple of {shares}."
+        )
+    folder = Path(output).expanduser()
+    document = _run_document(task, model, data, dev, split, named, chosen, how, skip_bad)
+    with state.main_process_first():
+        _claim(folder, document, resume, overwrite, state.is_main_process)
+    return _Finetuning(
+        TASKS[task], model, data, folder, dev, split, named, chosen, how, skip_bad, resume, (revision, allow_pickle),
+        state, device, precision, document, progress,
+    ).run()
+
+
+def _refuse_unfit(task: str, chosen: Choices) -> None:
+    if task == "seq2seq" and (chosen.mix != "none" or chosen.frozen):
+        raise UsageError(
+            "--mix scalar or --frozen was given for seq2seq: its decoder reads the last layer of an encoder that learns with "
+            "it; leave them out, and choose its depth with --layers."
+        )
+    if task != "seq2seq" and chosen.decoder is not None:
+        raise UsageError(f"--decoder was given for {task}: it is for seq2seq.")
+    if task == "similarity" and chosen.frozen and chosen.mix == "none":
+        raise UsageError(
+            "similarity has no head, so nothing would be trained with --frozen: leave it out, or add --mix scalar to learn "
+            "the mix of the layers."
+        )
+    if chosen.class_weights and task not in ("classify", "ner"):
+        raise UsageError(f"--class-weights was given for {task}, which has no classes: leave it out.")
+
+
+def _run_document(
+    task: str, model: str, data: Any, dev: Any, split: Any, named: Columns, chosen: Choices, how: Settings, skip: bool
+) -> dict[str, Any]:
+    """What has to be the same for a run to go on."""
+
+    def listed(given: Any) -> Any:
+        return None if given is None else [str(one) for one in ([given] if isinstance(given, str | Path) else given)]
+
+    same = {key: value for key, value in how.document().items() if key not in ("device", "accumulate")}
+    return {
+        "task": task,
+        "model": model,
+        "data": listed(data),
+        "dev": listed(dev),
+        "split": split,
+        **{f"column {key}": value for key, value in asdict(named).items()},
+        **asdict(chosen),
+        **same,
+        "skip_bad": skip,
+    }
+
+
+def _claim(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool, main: bool) -> None:
+    """Make the folder this run's, or make sure that it is.
+
+    Raises:
+        UsageError: it belongs to something else, or to another run.
+    """
+    check_folder(folder)
+    run = folder / RUN
+    if not main:
+        return
+    if resume:
+        if not run.is_file():
+            raise UsageError(f"{folder} holds no run to go on with: leave --resume out.")
+        check_same(folder, json.loads(run.read_text("utf-8")), document)
+        return
+    if folder.exists() and any(folder.iterdir()):
+        if not run.is_file() and not (folder / DOCUMENT).is_file():
+            raise UsageError(f"the folder {folder} is there and no run of layerwise: choose another.")
+        if not overwrite:
+            raise UsageError(f"{folder} exists already: pass --overwrite to begin anew, --resume to go on, or choose another.")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    run.write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
+
+
+@dataclass
+class _Finetuning:
+    """One run, step by step."""
+
+    kind: type[Task]
+    name: str
+    data: Any
+    folder: Path
+    dev: Any
+    split: str | None
+    columns: Columns
+    chosen: Choices
+    how: Settings
+    skip_bad: bool
+    resume: bool
+    loading: tuple[str | None, bool]
+    state: PartialState
+    device: torch.device
+    precision: str
+    document: dict[str, Any]
+    progress: Callable[[TrainingProgress], None]
+
+    def run(self) -> FinetuneReport | None:
+        began = time.perf_counter()
+        skipped = Skipped(self.skip_bad)
+        train, dev = self._examples(skipped)
+        torch.manual_seed(self.how.seed)
+        model, task = self._build(train)
+        dev = known_to(task, dev, skipped)
+        if not dev:
+            raise SourceError("no row of the development part can be used: see the reasons with --skip-bad left out.")
+        batches: TokenBatches | StateBatches = batches_for(model, task)
+        train_features = [one for group in task.featurise(train) for one in group]
+        dev_features = list(task.featurise(dev))
+        trained: Any = model
+        if isinstance(model, LayeredModel) and model.frozen:
+            flat = [*train_features, *(one for group in dev_features for one in group)]
+            assert isinstance(batches, TokenBatches)
+            remember_states(model.to(self.device), flat, batches, task, self.precision)
+            trained, batches = HeadOnStates(model), StateBatches()
+        predictor = Predictor(trained.to(self.device), task, batches, self.device, self.precision)
+
+        def evaluate() -> dict[str, float]:
+            def work(rows: list[int]) -> list[Any]:
+                part = [dev[row] for row in rows]
+                return list(predictor.of_features(part, [dev_features[row] for row in rows]))
+
+            found = in_shares(len(dev), self.state.process_index, self.state.num_processes, work)
+            return task.scores(dev, found)
+
+        untrained = evaluate()[task.metric]
+        loop = self._loop(trained, task, train_features, batches, evaluate)
+        checkpoint = last_whole(self.folder / CHECKPOINTS) if self.resume else None
+        result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        scores = evaluate()
+        if not self.state.is_main_process:
+            self.state.wait_for_everyone()
+            return None
+        best = loop.state.best_global_step or result.global_step
+        seen = max(loop.tokens + loop.padding, 1)
+        seconds = float(result.metrics.get("train_runtime", 0.0))
+        layered = isinstance(model, LayeredModel)
+        report = FinetuneReport(
+            task=task.name,
+            model=self.name,
+            output=str(self.folder),
+            head=self._head_in_words(model),
+            examples=len(train),
+            dev_examples=len(dev),
+            metric=task.metric,
+            scores=scores,
+            untrained=untrained,
+            majority=task.baseline(dev),
+            best_step=best,
+            steps=result.global_step,
+            precision=self.precision,
+            seconds=time.perf_counter() - began,
+            tokens_per_second=loop.tokens * self.state.num_processes / seconds if seconds else 0.0,
+            padding=loop.padding / seen,
+            layers=model.layers if layered and len(model.layers) > 1 else (),
+            shares=tuple(model.head.shares) if layered and len(model.layers) > 1 else (),
+            notes=tuple(self._notes(task, skipped)),
+        )
+        save_trained(self.folder, model.cpu(), task, {**self.document, "report": report.to_dict()}, self.name)
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
+        self.state.wait_for_everyone()
+        return report
+
+    def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
+        if self.split is not None and self.dev is not None:
+            raise UsageError("--dev and --split were given: expected one of them.")
+        if self.split is not None:
+            pairs = list(self._with_split(skipped))
+            train, dev = split_by([one for one, _ in pairs], [part for _, part in pairs], self.split)
+        else:
+            train = list(read_examples(self.kind, self.data, self.columns, skipped))
+            if not train:
+                raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
+            if self.dev is None:
+                return hold_out(train, self.how.seed)
+            dev = list(read_examples(self.kind, self.dev, self.columns, skipped))
+        return train, dev
+
+    def _with_split(self, skipped: Skipped) -> Any:
+        """Examples with the value of the column that splits them."""
+        column = self.split
+        assert column is not None
+        kind = self.kind
+
+        class Splitting(kind):  # type: ignore[valid-type, misc]
+            """The task, reading one column more."""
+
+            @classmethod
+            def source(cls, columns: Columns, with_target: bool) -> Any:
+                options = kind.source(columns, with_target)
+                return replace(options, keep=(*options.keep, column))
+
+            @classmethod
+            def example(cls, record: Any, columns: Columns, with_target: bool) -> Any:
+                return kind.example(record, columns, with_target), record.kept[column]
+
+        return read_examples(Splitting, self.data, self.columns, skipped)
+
+    def _build(self, train: list[Example]) -> tuple[Any, Task]:
+        files = locate(self.name, *self.loading)
+        loaded = load(files)
+        encoder = loaded.model
+        longest = longest_window(dissect(encoder, encoder.config).max_positions, loaded.tokenizer)
+        length = self._length(longest)
+        if self.chosen.blocks is not None:
+            encoder = self._cut(encoder, self.chosen.blocks, loaded.missing)
+        labels = self.kind.labels_of(train)
+        task = self.kind(loaded.tokenizer, length, labels)
+        task.prepare(train)
+        if self.chosen.class_weights:
+            task.weigh_classes(train)  # type: ignore[attr-defined]
+        if isinstance(task, Generation):
+            return join(encoder, task, self.chosen.decoder or self.name, self.loading, train), task
+        if self.chosen.mix == "scalar" or self.chosen.frozen or task.head == "pair":
+            outputs = {"question": 2, "pair": None}.get(task.head, len(labels))
+            kind = PairModel if task.head == "pair" else LayeredModel
+            layers = self._layers(encoder)
+            return kind(encoder, layers, outputs, pooled=task.pooled, frozen=self.chosen.frozen), task
+        return new_head(encoder, task.head, labels, f"{self.name!r}"), task
+
+    def _length(self, longest: int) -> int:
+        given = self.chosen.max_length
+        if given is not None and not 8 <= given <= longest:
+            raise UsageError(f"max-length is {given}: the model {self.name!r} takes 8 to {longest} tokens.")
+        return given or min(longest, 512)
+
+    def _layers(self, encoder: Any) -> tuple[Layer, ...]:
+        number = int(encoder.config.num_hidden_layers)
+        if self.chosen.mix == "scalar":
+            return tuple(range(number + 1))
+        return ("final",) if build_engine(encoder, "auto")[0].has_final else (number,)
+
+    def _cut(self, encoder: Any, blocks: int, missing: tuple[str, ...]) -> Any:
+        number = int(encoder.config.num_hidden_layers)
+        if not 1 <= blocks <= number:
+            raise UsageError(f"--layers is {blocks}: {self.name!r} has 1 to {number} blocks to keep.")
+        return encoder if blocks == number else cut(encoder, blocks, missing)[0]
+
+    def _loop(
+        self,
+        model: Any,
+        task: Task,
+        features: list[Feature],
+        batches: TokenBatches | StateBatches,
+        evaluate: Callable[[], dict[str, float]],
+    ) -> Any:
+        every = self.how.evaluate_every
+        strategy = {"eval_strategy": "epoch", "save_strategy": "epoch"}
+        if every is not None:
+            strategy = {"eval_strategy": "steps", "save_strategy": "steps"}
+        args = arguments(
+            self.how,
+            self.folder / CHECKPOINTS,
+            self.precision,
+            self.device,
+            self.state.num_processes,
+            eval_steps=every,
+            save_steps=every or 500,
+            load_best_model_at_end=True,
+            metric_for_best_model=f"eval_{task.metric}",
+            greater_is_better=True,
+            **strategy,
+        )
+        return build_loop(
+            model,
+            args,
+            features,
+            collate=batches,
+            loss=task.loss,
+            lengths=[len(one) for one in features],
+            evaluator=evaluate,
+            patience=self.chosen.patience,
+            log=self.folder / "log.jsonl",
+            report=self.progress,
+        )
+
+    def _head_in_words(self, model: Any) -> str:
+        if not isinstance(model, LayeredModel):
+            return type(model).__name__
+        of = "a learned mix of all layers" if len(model.layers) > 1 else f"layer {model.layers[0]}"
+        return f"{'frozen ' if model.frozen else ''}{type(model.encoder).__name__}, {of}"
+
+    @staticmethod
+    def _notes(task: Task, skipped: Skipped) -> list[str]:
+        notes = skipped.note()
+        if task.truncated:
+            notes.append(
+                f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut at their end: see --max-length."
+            )
+        return notes
+
+
+def fingerprint(features: Sequence[Feature]) -> str:
+    """sha256 of the token ids of some features."""
+    digest = hashlib.sha256()
+    for one in features:
+        digest.update(one.input_ids.tobytes())
+    return digest.hexdigest()

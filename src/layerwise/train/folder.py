@@ -1,0 +1,214 @@
+"""The folder of a fine-tuned model: what transformers reads, and `layerwise_task.json` with what it is for.
+
+With a head of transformers the folder is a checkpoint like any other. With a head of layerwise's own the checkpoint
+is the encoder, and the head is in `head.safetensors`. What pairs of texts are compared with is a folder for
+sentence-transformers too.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from layerwise.errors import ModelError, UsageError
+from layerwise.models.anatomy import dissect
+from layerwise.models.heads import kind_of_head, load_with_head, takes_types
+from layerwise.models.layered import LayeredModel, PairModel
+from layerwise.models.load import load, quiet
+from layerwise.models.locate import ModelFiles, locate
+from layerwise.models.tokenization import longest_window
+from layerwise.train.batches import TokenBatches
+from layerwise.train.tasks.by_name import TASKS
+from layerwise.train.tasks.seq2seq import Generation
+from layerwise.train.tasks.task import Task
+
+DOCUMENT = "layerwise_task.json"
+HEAD = "head.safetensors"
+DECODER_TOKENIZER = "decoder_tokenizer"
+FORMAT_VERSION = 1
+
+_TASK_OF_HEAD = {"sequence": "classify", "token": "ner", "question": "qa", "seq2seq": "seq2seq"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was trained for a task.
+
+    Attributes:
+        model: gives logits; float32, on the CPU.
+        task: what they mean.
+        batches: how features become a batch.
+        document: of the folder; empty for a checkpoint from elsewhere.
+    """
+
+    model: nn.Module
+    task: Task
+    batches: TokenBatches
+    document: Mapping[str, Any]
+
+
+def batches_for(model: Any, task: Task) -> TokenBatches:
+    """How features of a task become batches of a model."""
+    layered = isinstance(model, LayeredModel)
+    bare = model.encoder if layered or task.head == "seq2seq" else model
+    decoder_pad = None
+    if isinstance(task, Generation):
+        decoder_pad = _padding(task.target_tokenizer)
+    # An encoder-decoder hands token types to nobody; without them both texts of a pair have type 0, as it has one.
+    types = takes_types(bare, bare.config) and task.head != "seq2seq"
+    return TokenBatches(_padding(task.tokenizer), types, layered and task.pooled, decoder_pad)
+
+
+def _padding(tokenizer: Any) -> int:
+    return 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+
+
+def save_trained(
+    folder: Path, model: Any, task: Task, document: Mapping[str, Any], base: str
+) -> None:
+    """Write a model and its task; the document, which makes the folder one, comes last.
+
+    Args:
+        document: how it was trained, for people.
+        base: name of the model it was trained from.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    found: dict[str, Any] = {"format_version": FORMAT_VERSION, **task.document(), "base": base}
+    with quiet():
+        if isinstance(model, LayeredModel):
+            encoder, head = model.encoder, model.head
+            encoder.save_pretrained(draft)
+            found |= {"layers": list(model.layers), "frozen": model.frozen, "shares": head.shares}
+            found["outputs"] = None if head.linear is None else head.linear.out_features
+            tensors = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+            if tensors:
+                save_file(tensors, draft / HEAD)
+        else:
+            model.save_pretrained(draft)
+        task.tokenizer.save_pretrained(draft)
+        if isinstance(task, Generation) and task.target_tokenizer is not task.tokenizer:
+            task.target_tokenizer.save_pretrained(draft / DECODER_TOKENIZER)
+    if isinstance(model, PairModel) and model.head.mix is None:
+        _for_sentence_transformers(draft, model, task)
+    for path in sorted(draft.iterdir()):
+        target = folder / path.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        path.replace(target)
+    draft.rmdir()
+    written = folder / f"{DOCUMENT}.part"
+    written.write_text(json.dumps({**found, "training": document}, ensure_ascii=False, indent=1), "utf-8")
+    written.replace(folder / DOCUMENT)
+
+
+def _for_sentence_transformers(folder: Path, model: PairModel, task: Task) -> None:
+    from layerwise.shipping.sentence_transformers_layout import write_modules
+
+    write_modules(
+        folder, model.config.hidden_size, task.max_length, "mean_with_special", None, normalize=False, prompts={}
+    )
+
+
+def load_trained(name: str, revision: str | None = None, allow_pickle: bool = False) -> Trained:
+    """A fine-tuned folder, or any checkpoint with a head that transformers knows.
+
+    Raises:
+        ModelError: it cannot be loaded, or has no trained head.
+        UsageError: it is for no task that can be run.
+    """
+    files = locate(name, revision, allow_pickle)
+    document = read_document(files)
+    if document is not None and "layers" in document:
+        return _layered(files, document)
+    kind = kind_of_head(files)
+    task_name = str(document["task"]) if document is not None else _TASK_OF_HEAD.get(kind or "")
+    if kind is None or task_name is None or kind not in _TASK_OF_HEAD:
+        raise UsageError(
+            f"the model {name!r} has no head for a task: expected what `layerwise finetune` or `layerwise ship --probe` "
+            "wrote, or a checkpoint for sequence or token classification, questions or generation."
+        )
+    model, tokenizer = load_with_head(files, kind)
+    if kind == "seq2seq":
+        return _encoder_decoder(files, model, tokenizer, document or {})
+    longest = longest_window(dissect(model.base_model, model.config).max_positions, tokenizer)
+    labels = [model.config.id2label[number] for number in range(model.config.num_labels)]
+    if kind == "sequence" and len(labels) == 1:
+        raise UsageError(
+            f"the model {name!r} gives one number a text ({labels[0]}), and `classify` needs two classes or more: take "
+            "another checkpoint."
+        )
+    given = (document or {}).get("max_length") or min(longest, 512)
+    task = TASKS[task_name](tokenizer, min(given, longest), labels if kind in ("sequence", "token") else ())
+    task.configure(document if document is not None else {"no_answers": False})
+    return Trained(model, task, batches_for(model, task), document or {})
+
+
+def _layered(files: ModelFiles, document: Mapping[str, Any]) -> Trained:
+    loaded = load(files)
+    task_type = TASKS[document["task"]]
+    task = task_type(loaded.tokenizer, document["max_length"], document["labels"])
+    task.configure(document)
+    kind = PairModel if task.head == "pair" else LayeredModel
+    layers = tuple(document["layers"])
+    model = kind(loaded.model, layers, document["outputs"], pooled=task.pooled, frozen=True)
+    path = files.folder / HEAD
+    try:
+        tensors = load_file(path) if model.head.state_dict() else {}
+        model.head.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{path} is not the head that {DOCUMENT} speaks of ({said}): copy the whole folder again, or train anew."
+        ) from error
+    return Trained(model, task, batches_for(model, task), document)
+
+
+def _encoder_decoder(files: ModelFiles, model: Any, tokenizer: Any, document: Mapping[str, Any]) -> Trained:
+    longest = longest_window(dissect(model.encoder, model.encoder.config).max_positions, tokenizer)
+    task = Generation(tokenizer, min(document.get("max_length", 512), longest))
+    task.configure(document)
+    own = files.folder / DECODER_TOKENIZER
+    if own.is_dir():
+        from transformers import AutoTokenizer
+
+        task.use_target_tokenizer(AutoTokenizer.from_pretrained(own, trust_remote_code=False, local_files_only=True))
+    return Trained(model, task, batches_for(model, task), document)
+
+
+def read_document(files: ModelFiles) -> Mapping[str, Any] | None:
+    """What a folder says of its task; None where `finetune` did not write it.
+
+    Raises:
+        ModelError: the file is there and is not what `finetune` writes.
+    """
+    path = files.folder / DOCUMENT
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        version, task = document["format_version"], document["task"]
+        fits = isinstance(document["labels"], list) and isinstance(document["max_length"], int)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} cannot be read ({error}): expected what `layerwise finetune` wrote; train anew."
+        ) from error
+    if version != FORMAT_VERSION or task not in TASKS or not fits:
+        raise ModelError(
+            f"{path} has format version {version!r} and task {task!r}: this layerwise knows version {FORMAT_VERSION} and "
+            f"the tasks {', '.join(TASKS)}; update it, or train anew."
+        )
+    return dict(document)

@@ -1,0 +1,251 @@
+"""transformers' Trainer with what layerwise promises of it.
+
+The loss of a step is the mean over all its labels, on however many devices and in however many parts; batches are
+of like length and depend on seed and epoch alone; scores come from whole predictions; a loss that is no number
+stops the run and leaves its batch behind.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from layerwise.errors import NumericError
+from layerwise.models.load import quiet
+from layerwise.reports.training import TrainingProgress
+from layerwise.train.batches import LengthOrder
+from layerwise.train.checkpoints import Sealing
+from layerwise.train.memory import within_memory
+from layerwise.train.settings import Settings
+
+MEMORY_ADVICE = "lower --batch-size or --max-length, raise --accumulate, or take bf16"
+FAILED_BATCH = "failed_batch.json"
+LOG = "log.jsonl"
+
+Evaluate = Callable[[], dict[str, float]]
+Report = Callable[[TrainingProgress], None]
+
+
+def arguments(
+    settings: Settings, folder: Path, precision: str, device: torch.device, world: int, **more: Any
+) -> TrainingArguments:
+    """The settings in transformers' words; `more` has the last one."""
+    warmup = {"warmup_steps": settings.warmup}
+    given: dict[str, Any] = {
+        "output_dir": str(folder),
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.steps or -1,
+        "per_device_train_batch_size": settings.batch_size // (world * settings.accumulate),
+        "gradient_accumulation_steps": settings.accumulate,
+        "learning_rate": settings.lr,
+        "lr_scheduler_type": "linear",
+        "weight_decay": settings.weight_decay,
+        "bf16": precision == "bf16",
+        "fp16": precision == "fp16",
+        "use_cpu": device.type == "cpu",
+        "seed": settings.seed,
+        "logging_strategy": "steps",
+        "logging_steps": settings.log_every,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,
+        "save_total_limit": 2,
+        "remove_unused_columns": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": device.type == "cuda",
+        "ddp_find_unused_parameters": False,
+        "log_level": "error",
+        "log_level_replica": "error",
+        **warmup,
+    }
+    return TrainingArguments(**{**given, **more})
+
+
+class Loop(Trainer):
+    """A trainer of one task.
+
+    Attributes:
+        tokens, padding: real and filled up tokens of the batches this process has trained on.
+    """
+
+    def __init__(
+        self, *args: Any, lengths: Sequence[int] | None = None, evaluator: Evaluate | None = None, **kwargs: Any
+    ) -> None:
+        self._lengths, self._evaluator = lengths, evaluator
+        self.tokens = self.padding = 0
+        with quiet():
+            super().__init__(*args, **kwargs)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self._lengths is None:
+            return super()._get_train_sampler(train_dataset)
+        return LengthOrder(self._lengths, self.get_total_train_batch_size(self.args), self.args.seed)
+
+    def _run_epoch(self, *args: Any, epoch: int, train_dataloader: Any, **kwargs: Any) -> None:
+        sampler = _length_order(train_dataloader)
+        if sampler is not None:
+            sampler.epoch = epoch
+        super()._run_epoch(*args, epoch=epoch, train_dataloader=train_dataloader, **kwargs)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train, without transformers' bars and reports."""
+        with quiet():
+            return super().train(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Scores of the dev part; as in transformers, their names begin with `eval_`."""
+        if self._evaluator is None:
+            return super().evaluate(*args, **kwargs)
+        metrics = {f"eval_{name}": value for name, value in self._evaluator().items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """One forward and backward pass.
+
+        Raises:
+            NumericError: the loss is no number; the batch is in `failed_batch.json`.
+            DeviceMemoryError: the batch does not fit.
+        """
+        self._count(inputs)
+        copy = dict(inputs)  # the loss takes the labels out
+        with within_memory(self.args.device, MEMORY_ADVICE):
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not math.isfinite(loss.item()):
+            self._stop(loss.item(), copy)
+        return loss
+
+    def _count(self, inputs: Any) -> None:
+        mask = inputs.get("attention_mask")
+        if mask is not None:
+            real = int(mask.sum())
+            self.tokens += real
+            self.padding += mask.numel() - real
+        elif "input_ids" in inputs:
+            self.tokens += inputs["input_ids"].numel()
+
+    def _stop(self, loss: float, inputs: dict[str, Any]) -> None:
+        step = self.state.global_step + 1
+        path = Path(self.args.output_dir).parent / FAILED_BATCH
+        if self.args.world_size > 1:
+            path = path.with_stem(f"{path.stem}_{self.args.process_index}")
+        batch = {name: value.tolist() for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+        texts = None
+        if self.processing_class is not None and "input_ids" in batch:
+            texts = [self.processing_class.decode(ids) for ids in batch["input_ids"]]
+        path.write_text(
+            json.dumps({"step": step, "loss": str(loss), "texts": texts, **batch}, ensure_ascii=False), "utf-8"
+        )
+        raise NumericError(
+            f"the loss of step {step} is {loss}: training stopped, the batch is in {path}, and the checkpoints of before "
+            "are whole; lower --lr, raise --warmup, or take --precision fp32."
+        )
+
+
+def _length_order(loader: Any) -> LengthOrder | None:
+    """The sampler at the bottom of a loader, under what accelerate put around it."""
+    held, names = loader, ("base_dataloader", "batch_sampler", "sampler")
+    for _ in range(8):
+        if isinstance(held, LengthOrder):
+            return held
+        held = next((part for name in names if (part := getattr(held, name, None)) is not None), None)
+        if held is None:
+            return None
+    return None
+
+
+class Logbook(TrainerCallback):
+    """Writes each line of the log to `log.jsonl`, and tells how far training has come."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self.path, self._report = path, report
+        self.loop: Loop | None = None
+        self._began, self._first, self._loss = 0.0, 0, None
+        self._scores: dict[str, float] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer."""
+        self._began, self._first = time.perf_counter(), state.global_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer."""
+        if state.is_world_process_zero:
+            self._report(self._progress(args, state))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Called by the trainer."""
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        self._loss = logs.get("loss", self._loss)
+        self._scores |= {
+            name.removeprefix("eval_"): value for name, value in logs.items() if name.startswith("eval_")
+        }
+        progress = self._progress(args, state)
+        line = {"step": state.global_step, "epoch": state.epoch, **logs}
+        if "loss" in logs:
+            line |= {"tokens": progress.tokens, "tokens_per_second": round(progress.tokens_per_second, 1)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _progress(self, args: Any, state: Any) -> TrainingProgress:
+        tokens = 0 if self.loop is None else self.loop.tokens * args.world_size
+        seconds = time.perf_counter() - self._began
+        return TrainingProgress(
+            state.global_step, state.max_steps, self._loss, tokens, seconds, self._first, dict(self._scores)
+        )
+
+
+def build_loop(
+    model: Any,
+    args: TrainingArguments,
+    data: Any,
+    *,
+    collate: Callable[[Sequence[Any]], Any],
+    loss: Callable[..., torch.Tensor] | None,
+    lengths: Sequence[int] | None,
+    evaluator: Evaluate | None,
+    patience: int | None,
+    log: Path,
+    report: Report,
+    tokenizer: Any = None,
+) -> Loop:
+    """A loop with its callbacks: log, progress, early stopping, sealed checkpoints."""
+    logbook = Logbook(log, report)
+    callbacks: list[TrainerCallback] = [logbook]
+    if patience is not None and evaluator is not None:
+        callbacks.append(EarlyStoppingCallback(patience))
+    loop = Loop(
+        model=model,
+        args=args,
+        data_collator=collate,
+        train_dataset=data,
+        eval_dataset=[] if evaluator is not None else None,
+        compute_loss_func=loss,
+        callbacks=callbacks,
+        processing_class=tokenizer,
+        lengths=lengths,
+        evaluator=evaluator,
+    )
+    loop.remove_callback(PrinterCallback)  # the log is ours
+    loop.add_callback(Sealing(loop.accelerator.wait_for_everyone))
+    logbook.loop = loop
+    return loop
+
+
+def in_shares(count: int, rank: int, world: int, work: Callable[[list[int]], list[Any]]) -> list[Any]:
+    """Do `work` on every `world`-th of `count` items in each process, and hand all of them the whole list."""
+    if world == 1:
+        return work(list(range(count)))
+    mine = list(range(rank, count, world))
+    parts = gather_object(list(zip(mine, work(mine), strict=True)))
+    return [item for _, item in sorted(parts, key=lambda pair: pair[0])]
+

@@ -1,0 +1,77 @@
+"""`predict`: what a trained model says of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from layerwise.errors import UsageError
+from layerwise.models.heads import kind_of_head
+from layerwise.models.load import pick_device
+from layerwise.models.locate import ModelFiles, locate
+from layerwise.text.sources import SourceOptions, Sources
+from layerwise.train.data import Skipped, read_examples
+from layerwise.train.folder import load_trained, read_document
+from layerwise.train.masked import MaskFiller
+from layerwise.train.predictor import Predictor
+from layerwise.train.settings import pick_precision, require_training
+from layerwise.train.tasks.seq2seq import Generation
+from layerwise.train.tasks.task import Columns, Example, Prediction
+
+
+def predict(
+    model: str,
+    source: str | Path | Sequence[str | Path],
+    *,
+    columns: Columns | None = None,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    beams: int = 4,
+    top: int = 5,
+    device: str = "auto",
+    precision: str = "fp32",
+    batch_tokens: int | None = None,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+) -> Iterator[Prediction]:
+    """What a model says of each text: labels, entities, answers, similarities, generated texts, filled masks.
+
+    Args:
+        model: what `finetune` or `pretrain` wrote, or a checkpoint with a head that transformers knows.
+        source: as for `extract`; for questions a column `question` and one `context`, or `.json` as SQuAD.
+        limit: take only the first texts.
+        beams: of the search, for texts that are generated.
+        top: tokens for each mask.
+
+    Raises:
+        UsageError: it is for no task that can be run.
+        ModelError: it cannot be loaded, or its head was never trained.
+        SourceError: a source cannot be read, or a row of it cannot be used.
+    """
+    require_training()
+    if limit is not None and limit < 1:
+        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
+    place = pick_device(device)
+    chosen, tokens = pick_precision(precision, place), batch_tokens or 4096
+    files = locate(model, revision, allow_pickle)
+    named, skipped = columns or Columns(), Skipped(skip_bad)
+    kind = kind_of_head(files)
+    if kind in ("masked", "pretraining") and read_document(files) is None:
+        records = Sources(source, SourceOptions(named.text, id_column=named.id, format=named.format)).records()
+        return MaskFiller(files, kind, place, chosen, tokens, top)(islice(records, limit))
+    return _of_task(files, named, source, skipped, limit, beams, (place, chosen, tokens))
+
+
+def _of_task(
+    files: ModelFiles, columns: Columns, source: Any, skipped: Skipped, limit: int | None, beams: int, how: Any
+) -> Iterator[Prediction]:
+    trained = load_trained(files.name, files.revision, files.pickled)
+    task = trained.task
+    if isinstance(task, Generation):
+        task.beams = beams
+    place, precision, tokens = how
+    predictor = Predictor(trained.model.to(place), task, trained.batches, place, precision, tokens)
+    examples: Iterable[Example] = read_examples(type(task), source, columns, skipped, with_target=False)
+    return predictor(islice(examples, limit))

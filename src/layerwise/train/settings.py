@@ -1,0 +1,129 @@
+"""How to train: what every kind of training has in common."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from layerwise.errors import UsageError, choose, require
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+REQUIREMENT = "accelerate>=1.10 scikit-learn>=1.6 seqeval>=1.2.2 sacrebleu>=2.5"
+"""The extra `train`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the data; may be a fraction. `steps` counts instead where it is given.
+        steps: optimiser steps.
+        batch_size: examples of one optimiser step, over all devices: the curve does not depend on how many there are.
+        accumulate: parts in which each device takes its share of them, for less memory.
+        lr: the highest learning rate of AdamW; it falls linearly to 0 behind the warm-up (Devlin et al. 2019, §A.2).
+        warmup: share of the steps in which it rises (below 1), or their number.
+        weight_decay: of AdamW (Loshchilov & Hutter 2019).
+        precision: `fp32`, `bf16`, `fp16`; `auto`: bf16 where the device computes it, else fp32.
+        seed: of everything drawn at random.
+        device: `auto`, `cpu`, `cuda`.
+        evaluate_every: steps between two evaluations; None: after each epoch.
+        log_every: steps between two lines of the log.
+    """
+
+    epochs: float = 3.0
+    steps: int | None = None
+    batch_size: int = 32
+    accumulate: int = 1
+    lr: float = 5e-5
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    precision: str = "auto"
+    seed: int = 0
+    device: str = "auto"
+    evaluate_every: int | None = None
+    log_every: int = 10
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            UsageError: a number is out of its range, or an unknown precision.
+        """
+        choose("precision", self.precision, PRECISIONS)
+        positive = {
+            "epochs": self.epochs,
+            "batch size": self.batch_size,
+            "accumulate": self.accumulate,
+            "learning rate": self.lr,
+            "log-every": self.log_every,
+            "steps": 1 if self.steps is None else self.steps,
+            "evaluate-every": 1 if self.evaluate_every is None else self.evaluate_every,
+        }
+        for name, value in positive.items():
+            if not value > 0 or value == float("inf"):
+                raise UsageError(f"the {name} is {value:g}: expected a number above 0.")
+        if not self.warmup >= 0 or not self.weight_decay >= 0:
+            raise UsageError(
+                f"warm-up is {self.warmup:g} and weight decay {self.weight_decay:g}: expected 0 or more."
+            )
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device has units for bfloat16: on a CPU without them it is a hundred times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, name, lambda: False)() for name in known)
+    return False
+
+
+def pick_precision(precision: str, device: torch.device) -> str:
+    """`fp32`, `bf16` or `fp16` for a device.
+
+    Raises:
+        UsageError: unknown, or fp16 on another device than CUDA, where losses cannot be scaled.
+    """
+    choose("precision", precision, PRECISIONS)
+    if precision == "fp16" and device.type != "cuda":
+        raise UsageError(
+            f"the precision fp16 was given on {device.type}: it needs a scaled loss, which is for CUDA only; choose bf16, "
+            "fp32 or auto."
+        )
+    if precision != "auto":
+        return precision
+    return "bf16" if computes_bf16(device) else "fp32"
+
+
+def require_training() -> None:
+    """Refuse, before any work, where the extra `train` is not installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    for module in ("accelerate", "sklearn", "seqeval", "sacrebleu"):
+        require(module, REQUIREMENT, "training")
+
+
+def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to go on with other settings than a run was begun with.
+
+    Raises:
+        UsageError: something differs; the message names it.
+    """
+    different = [key for key in now if before.get(key) != now[key]]
+    if different:
+        key = different[0]
+        raise UsageError(
+            f"{path} was begun with {key} {before.get(key)!r}, and now it is {now[key]!r}: resume with the same "
+            "settings and data, or pass --overwrite to begin anew."
+        )

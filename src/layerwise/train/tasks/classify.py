@@ -1,0 +1,105 @@
+"""Classification of texts and of pairs of texts: one label each (Devlin et al. 2019, §4.1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerwise.analysis.label_codes import as_classes
+from layerwise.errors import SourceError
+from layerwise.models.encoded_text import EncodedText
+from layerwise.models.tokenization import Tokenization
+from layerwise.reports.answers import TextLabel
+from layerwise.text.sources import SourceOptions
+from layerwise.train.tasks.task import Array, Columns, Example, Feature, Task, cross_entropy, most_frequent
+from layerwise.types import TextRecord
+
+
+class Classification(Task):
+    """A class a text. A text that is longer than the model is cut at its end, and counted."""
+
+    name = "classify"
+    head = "sequence"
+    metric = "macro_f1"
+    pooled = True
+
+    def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
+        super().__init__(tokenizer, max_length, labels)
+        self.class_weights: Tensor | None = None
+        self.tokenization = Tokenization(tokenizer, max_length, long_text="truncate", align=False)
+
+    @classmethod
+    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+        keep = (columns.label or "label",) if with_target else ()
+        return SourceOptions(columns.text, columns.pair, columns.id, keep=keep, format=columns.format)
+
+    @classmethod
+    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+        if not with_target:
+            return Example(record)
+        name = columns.label or "label"
+        label = record.kept[name]
+        if label is None or label == "" or label != label or isinstance(label, list | dict):
+            raise SourceError(
+                f"{record.place}: the label {name!r} is {label!r}; expected a class, a text or a number: correct the "
+                "row, or leave such rows out with --skip-bad."
+            )
+        return Example(replace(record, kept={}), str(label))
+
+    @classmethod
+    def labels_of(cls, examples: Sequence[Example]) -> tuple[str, ...]:
+        return as_classes(np.array([example.target for example in examples], object), "label")[1]
+
+    def weigh_classes(self, examples: Sequence[Example]) -> None:
+        """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced` (King & Zeng 2001)."""
+        counts = Counter(example.target for example in examples)
+        total = len(examples) / len(self.labels)
+        self.class_weights = torch.tensor([total / max(counts[label], 1) for label in self.labels])
+
+    def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
+        window = encoded.sequences[0]
+        target = None if example.target is None else self.code(example.target, example)
+        return [Feature(window.input_ids, window.token_type_ids, encoded.position, target)]
+
+    def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        return cross_entropy(outputs["logits"], labels, num_items_in_batch, self.class_weights)
+
+    def read(
+        self, outputs: Mapping[str, Tensor], features: Sequence[Feature], from_states: bool
+    ) -> list[Array]:
+        return list(outputs["logits"].float().softmax(-1).cpu().numpy())
+
+    def assemble(
+        self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]
+    ) -> TextLabel:
+        [shares] = said
+        best = int(shares.argmax())
+        record = example.record
+        every = {label: float(share) for label, share in zip(self.labels, shares, strict=True)}
+        return TextLabel(
+            number, record.text, record.text_pair, self.labels[best], float(shares[best]), every
+        )
+
+    def scores(self, examples: Sequence[Example], predictions: Sequence[TextLabel]) -> dict[str, float]:
+        given = [example.target for example in examples]
+        return class_scores(given, [prediction.label for prediction in predictions])
+
+    def baseline(self, examples: Sequence[Example]) -> float | None:
+        given = [example.target for example in examples]
+        return class_scores(given, [most_frequent(given)] * len(given))["macro_f1"]
+
+
+def class_scores(given: Sequence[str], found: Sequence[str]) -> dict[str, float]:
+    """Accuracy and macro-F1 by scikit-learn; macro over the classes that are given or found."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    return {
+        "accuracy": float(accuracy_score(given, found)),
+        "macro_f1": float(f1_score(given, found, average="macro", zero_division=0.0)),
+    }

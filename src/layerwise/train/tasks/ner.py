@@ -1,0 +1,264 @@
+"""Named entities, and any labels of words: a tag a word, decoded to spans that the scheme allows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerwise.analysis.label_codes import as_classes
+from layerwise.errors import LabelError, SourceError
+from layerwise.models.encoded_text import EncodedText
+from layerwise.models.tokenization import Tokenization
+from layerwise.ops.alignment import WORD_FINDERS
+from layerwise.ops.bio import Grammar, Span, best_path, scheme_of, spans_of, split_tag, tags_of
+from layerwise.reports.answers import Entity, TaggedText, TaggedWord
+from layerwise.text.sources import SourceOptions
+from layerwise.train.tasks.classify import class_scores
+from layerwise.train.tasks.task import (
+    Array,
+    Columns,
+    Example,
+    Feature,
+    Task,
+    cross_entropy,
+    most_frequent,
+)
+from layerwise.types import TextRecord
+
+WORD_FORMATS = ("conll", "conllu")
+
+
+class Tagging(Task):
+    """A tag a word, read at the word's first token (Devlin et al. 2019, §5.3).
+
+    A text that is longer than the model is read in windows; each word's tag is from the window where it has
+    most context. A word that gets no token is outside every entity.
+    """
+
+    name = "ner"
+    head = "token"
+    metric = "f1"
+
+    def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
+        super().__init__(tokenizer, max_length, labels)
+        self.class_weights: Tensor | None = None
+        self.scheme = scheme_of(labels) if labels else None
+        self._grammar = Grammar.of(self.labels) if labels else None
+        self.tokenization = Tokenization(tokenizer, max_length, words="given")
+
+    @classmethod
+    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+        keep = (columns.label or "label",) if with_target else ()
+        return SourceOptions(
+            columns.text, None, columns.id, columns.words, keep=keep, format=columns.format
+        )
+
+    @classmethod
+    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+        if not with_target:
+            return Example(record if record.words is not None else _with_words(record, ()))
+        name = columns.label or "label"
+        value = record.kept[name]
+        if record.words is None:
+            spans = _spans(record, value, name)
+            record = _with_words(record, spans)
+            assert record.words is not None
+            return Example(replace(record, kept={}), tuple(_tags(record.words, spans)))
+        if not isinstance(value, list) or not all(isinstance(tag, str | int) for tag in value):
+            raise SourceError(
+                f"{record.place}: the column {name!r} is {str(value)[:60]!r}; expected a list with a tag a word: name "
+                "another with --label, or leave such rows out with --skip-bad."
+            )
+        if len(value) != len(record.words):
+            raise SourceError(
+                f"{record.place}: there are {len(value)} tags in {name!r} and {len(record.words)} words: expected as "
+                "many; correct the row, or leave such rows out with --skip-bad."
+            )
+        return Example(replace(record, kept={}), _regular([str(tag) for tag in value]))
+
+    @classmethod
+    def labels_of(cls, examples: Sequence[Example]) -> tuple[str, ...]:
+        tags = [tag for example in examples for tag in example.target]
+        if not tags:
+            raise LabelError("the training data has no words: expected some with tags.")
+        labels = set(as_classes(np.array(tags, object), "label")[1])
+        if scheme_of(labels) is not None:  # a span that was never longer than a word may be so tomorrow
+            labels |= {"O"} | {f"I-{kind}" for prefix, kind in map(split_tag, labels) if prefix == "B"}
+        return as_classes(np.array([*labels], object), "label")[1]
+
+    def weigh_classes(self, examples: Sequence[Example]) -> None:
+        """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced`."""
+        counts = Counter(tag for example in examples for tag in example.target)
+        total = sum(counts.values()) / len(self.labels)
+        self.class_weights = torch.tensor([total / max(counts[label], 1) for label in self.labels])
+
+    def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
+        words, first = np.unique(encoded.edge_word, return_index=True)
+        tokens = encoded.edge_token[first]
+        codes = None
+        if example.target is not None:
+            codes = np.array([self.code(tag, example) for tag in example.target], np.int64)
+        found = []
+        for number, window in enumerate(encoded.sequences):
+            mine = encoded.window[tokens] == number
+            target = None if codes is None else codes[words[mine]]
+            places = encoded.position[tokens[mine]]
+            found.append(
+                Feature(window.input_ids, window.token_type_ids, places, target, owner=words[mine])
+            )
+        return found
+
+    def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        return cross_entropy(outputs["logits"], labels, num_items_in_batch, self.class_weights)
+
+    def read(
+        self, outputs: Mapping[str, Tensor], features: Sequence[Feature], from_states: bool
+    ) -> list[Array]:
+        scores = outputs["logits"].float().log_softmax(-1).cpu().numpy()
+        if from_states:
+            return [row[: len(feature.places)] for row, feature in zip(scores, features, strict=True)]
+        return [row[feature.places] for row, feature in zip(scores, features, strict=True)]
+
+    def assemble(
+        self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]
+    ) -> TaggedText:
+        record, outside = example.record, self.labels.index("O") if "O" in self.labels else 0
+        assert record.words is not None and self._grammar is not None
+        scores = np.full((len(record.words), len(self.labels)), -30.0)
+        scores[:, outside] = 0.0  # a word without a token
+        for feature, rows in zip(features, said, strict=True):
+            scores[feature.owner] = rows
+        path = best_path(scores, self._grammar)
+        shares = np.exp(scores[np.arange(len(path)), path])
+        words = tuple(
+            TaggedWord(record.text[start:end], start, end, self.labels[code], float(share))
+            for (start, end), code, share in zip(record.words, path, shares, strict=True)
+        )
+        return TaggedText(number, record.text, words, self._entities(record.text, words))
+
+    def _entities(self, text: str, words: Sequence[TaggedWord]) -> tuple[Entity, ...] | None:
+        if self.scheme is None:
+            return None
+        return tuple(_entity(text, words, span) for span in spans_of([word.label for word in words]))
+
+    def scores(self, examples: Sequence[Example], predictions: Sequence[TaggedText]) -> dict[str, float]:
+        given = [list(example.target) for example in examples]
+        found = [[word.label for word in prediction.words] for prediction in predictions]
+        return tag_scores(given, found, self.scheme is not None)
+
+    def baseline(self, examples: Sequence[Example]) -> float | None:
+        if self.scheme is not None:
+            return 0.0
+        given = [tag for example in examples for tag in example.target]
+        return class_scores(given, [most_frequent(given)] * len(given))["macro_f1"]
+
+    def document(self) -> dict[str, Any]:
+        return {**super().document(), "scheme": self.scheme}
+
+
+def tag_scores(given: Sequence[list[str]], found: Sequence[list[str]], spans: bool) -> dict[str, float]:
+    """Precision, recall and F1 of entities by seqeval, exact spans and types only; or accuracy and macro-F1 of words.
+
+    Entities are compared as spans whatever the scheme: tags are read as conlleval reads them and written as BIO.
+    """
+    flat_given = [tag for tags in given for tag in tags]
+    flat_found = [tag for tags in found for tag in tags]
+    if not spans:
+        scores = class_scores(flat_given, flat_found)
+        return {**scores, "f1": scores["macro_f1"]}
+    from seqeval.metrics import f1_score, precision_score, recall_score
+
+    gold = [tags_of(spans_of(tags), len(tags)) for tags in given]
+    said = [tags_of(spans_of(tags), len(tags)) for tags in found]
+    return {
+        "f1": float(f1_score(gold, said, zero_division=0)),
+        "precision": float(precision_score(gold, said, zero_division=0)),
+        "recall": float(recall_score(gold, said, zero_division=0)),
+        "accuracy": class_scores(flat_given, flat_found)["accuracy"],
+    }
+
+
+def _entity(text: str, words: Sequence[TaggedWord], span: Span) -> Entity:
+    part = words[span.start : span.end]
+    start, end = part[0].start, max(word.end for word in part)
+    share = sum(word.probability for word in part) / len(part)
+    return Entity(text[start:end], start, end, span.kind, share)
+
+
+def _regular(tags: list[str]) -> tuple[str, ...]:
+    """Tags of spans that break their scheme (IOB1 does so on purpose) as BIO; others as they are."""
+    scheme = scheme_of(tags)
+    if scheme is None:
+        return tuple(tags)
+    grammar = Grammar.of(tags)
+    steps = zip(range(len(tags)), range(1, len(tags)), strict=False)
+    legal = grammar.start[0] and grammar.end[-1] and all(grammar.step[a, b] for a, b in steps)
+    return tuple(tags) if legal else tuple(tags_of(spans_of(tags), len(tags)))
+
+
+def _spans(record: TextRecord, value: Any, name: str) -> list[Span]:
+    """Entities given as [start, end, label] or {"start", "end", "label"}, in characters; sorted, without overlap."""
+    if not isinstance(value, list):
+        raise SourceError(
+            f"{record.place}: the column {name!r} is {str(value)[:60]!r}, and there are no words: expected entities as "
+            '[start, end, "label"] in characters, or a list of words (--words-column) with a tag each.'
+        )
+    spans = sorted((_span(record, one, name) for one in value), key=lambda span: (span.start, span.end))
+    for before, after in zip(spans, spans[1:], strict=False):
+        if after.start < before.end:
+            raise SourceError(
+                f"{record.place}: the entities [{before.start}, {before.end}, {before.kind!r}] and [{after.start}, "
+                f"{after.end}, {after.kind!r}] overlap, and a word has one tag: keep one of them, or leave such rows "
+                "out with --skip-bad."
+            )
+    return spans
+
+
+def _span(record: TextRecord, one: Any, name: str) -> Span:
+    if isinstance(one, Mapping):
+        one = [one.get("start"), one.get("end"), one.get("label", one.get("type"))]
+    fits = (
+        isinstance(one, list)
+        and len(one) == 3
+        and all(isinstance(bound, int) and not isinstance(bound, bool) for bound in one[:2])
+        and isinstance(one[2], str)
+    )
+    if not fits or not 0 <= one[0] < one[1] <= len(record.text):
+        raise SourceError(
+            f"{record.place}: an entity in {name!r} is {str(one)[:60]}; expected [start, end, \"label\"] with 0 ≤ start < "
+            f"end ≤ {len(record.text)}, the length of the text in characters: correct it, or leave such rows out with "
+            "--skip-bad."
+        )
+    return Span(*one)
+
+
+def _with_words(record: TextRecord, spans: Sequence[Span]) -> TextRecord:
+    """Words by Unicode's rules (UAX #29), cut where an entity begins or ends."""
+    borders = sorted({bound for span in spans for bound in (span.start, span.end)})
+    return replace(record, words=tuple(_cut(WORD_FINDERS["unicode"](record.text).tolist(), borders)))
+
+
+def _cut(words: Sequence[Sequence[int]], borders: Sequence[int]) -> Iterator[tuple[int, int]]:
+    for start, end in words:
+        for border in borders:
+            if start < border < end:
+                yield start, border
+                start = border
+        yield start, end
+
+
+def _tags(words: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
+    inside = [
+        [number for number, (start, end) in enumerate(words) if span.start <= start and end <= span.end]
+        for span in spans
+    ]
+    covered = [
+        Span(numbers[0], numbers[-1] + 1, span.kind) for span, numbers in zip(spans, inside, strict=True) if numbers
+    ]
+    return tags_of(covered, len(words))

@@ -1,0 +1,228 @@
+"""Questions whose answers are spans of a context (Devlin et al. 2019, §4.2 and §4.3), in windows over the context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layerwise.errors import SourceError
+from layerwise.models.encoded_text import EncodedText
+from layerwise.models.tokenization import Tokenization
+from layerwise.ops.squad import squad_scores
+from layerwise.reports.answers import Answer
+from layerwise.text.sources import SourceOptions
+from layerwise.train.tasks.task import Array, Columns, Example, Feature, Task, mean_over
+from layerwise.types import TextRecord
+
+LONGEST_ANSWER = 30
+"""Tokens of an answer, as in BERT's run_squad.py."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAnswers:
+    """The answers to a question: their texts, and where the first begins; neither where there is none."""
+
+    texts: tuple[str, ...]
+    start: int | None
+
+
+class QuestionAnswering(Task):
+    """A span of the context, or none where the training data had questions without an answer."""
+
+    name = "qa"
+    head = "question"
+    metric = "f1"
+
+    def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
+        super().__init__(tokenizer, max_length, labels)
+        self.no_answers = False
+        stride = min(128, max(1, max_length // 4))  # 128 of 384 in BERT's run_squad.py
+        self.tokenization = Tokenization(tokenizer, max_length, stride)
+
+    @classmethod
+    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+        keep = (columns.label or "answers",) if with_target else ()
+        text, pair = columns.text or "question", columns.pair or "context"
+        return SourceOptions(text, pair, columns.id, keep=keep, format=columns.format)
+
+    @classmethod
+    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+        bare = TextRecord(record.text, record.text_pair, id=record.id, place=record.place)
+        if not record.text.strip():
+            raise SourceError(f"{record.place}: the question is empty: write one, or leave such rows out with --skip-bad.")
+        if not with_target:
+            return Example(bare)
+        return Example(bare, _answers(record, columns.label or "answers"))
+
+    def prepare(self, examples: Sequence[Example]) -> None:
+        self.no_answers = any(example.target.start is None for example in examples)
+
+    def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
+        if encoded.cls_position is None:
+            raise SourceError("the tokenizer of this model opens a text with no token, which stands for no answer: take another model.")
+        found = []
+        for number, window in enumerate(encoded.sequences):
+            first_token, first_place, count = _context_of(encoded, number)
+            if not count:
+                continue
+            span = None
+            if example.target is not None:
+                span = self._positions(encoded, example.target, first_token, first_place, count)
+            found.append(
+                Feature(
+                    window.input_ids,
+                    window.token_type_ids,
+                    np.arange(len(window)),
+                    span,
+                    owner=(encoded.start[first_token : first_token + count], encoded.end[first_token : first_token + count], first_place),
+                )
+            )
+        return found
+
+    @staticmethod
+    def _positions(
+        encoded: EncodedText, answers: GivenAnswers, first_token: int, first_place: int, count: int
+    ) -> tuple[int, int]:
+        """First and last position of the answer in a window; where it is not all there, those of [CLS]."""
+        if answers.start is None:
+            return 0, 0
+        start, end = answers.start, answers.start + len(answers.texts[0])
+        tokens = np.arange(first_token, first_token + count)
+        inside = (encoded.start[tokens] < end) & (encoded.end[tokens] > start)
+        whole = inside.any() and encoded.start[tokens[0]] <= start and encoded.end[tokens[-1]] >= end
+        if not whole:
+            return 0, 0
+        places = np.flatnonzero(inside)
+        return int(places[0]) + first_place, int(places[-1]) + first_place
+
+    def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        logits = _start_end(outputs)  # (batch, 2, seq)
+        total = torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="sum"
+        )
+        return mean_over(total, num_items_in_batch, labels.numel())
+
+    def read(
+        self, outputs: Mapping[str, Tensor], features: Sequence[Feature], from_states: bool
+    ) -> list[Array]:
+        logits = _start_end(outputs).cpu().numpy()
+        return [row[:, : len(feature.input_ids)] for row, feature in zip(logits, features, strict=True)]
+
+    def assemble(
+        self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]
+    ) -> Answer:
+        record, best = example.record, (-np.inf, 0, 0)
+        scores = []
+        none = np.inf
+        for feature, (start, end) in zip(features, said, strict=True):
+            starts, ends, first = feature.owner
+            count = len(starts)
+            table = _span_scores(start[first : first + count], end[first : first + count])
+            scores.append(table.ravel())
+            none = min(none, float(start[0] + end[0]))
+            at, length = np.unravel_index(int(table.argmax()), table.shape)
+            if table[at, length] > best[0]:
+                best = float(table[at, length]), int(starts[at]), int(ends[at + length])
+        identity = record.id if record.id is not None else str(number)
+        if not features:  # an empty context
+            return Answer(identity, record.text, "", None, None, 1.0, 1.0 if self.no_answers else None)
+        every = np.concatenate([*scores, [none]] if self.no_answers else scores)
+        total = np.logaddexp.reduce(every.astype(np.float64))
+        nothing = float(np.exp(none - total)) if self.no_answers else None
+        if self.no_answers and none >= best[0]:
+            assert nothing is not None
+            return Answer(identity, record.text, "", None, None, nothing, nothing)
+        assert record.text_pair is not None
+        answer = record.text_pair[best[1] : best[2]]
+        return Answer(identity, record.text, answer, best[1], best[2], float(np.exp(best[0] - total)), nothing)
+
+    def scores(self, examples: Sequence[Example], predictions: Sequence[Answer]) -> dict[str, float]:
+        given = [example.target.texts for example in examples]
+        return squad_scores([prediction.answer for prediction in predictions], given)
+
+    def baseline(self, examples: Sequence[Example]) -> float | None:
+        """F1 of one who always says that there is no answer, if the data has such questions."""
+        if not self.no_answers:
+            return None
+        given = [example.target.texts for example in examples]
+        return squad_scores([""] * len(given), given)["f1"]
+
+    def document(self) -> dict[str, Any]:
+        return {**super().document(), "no_answers": self.no_answers}
+
+    def configure(self, document: Mapping[str, Any]) -> None:
+        self.no_answers = bool(document.get("no_answers", False))
+
+
+def _start_end(outputs: Mapping[str, Tensor]) -> Tensor:
+    """(batch, 2, seq) in float32, of transformers' heads and of ours."""
+    if "start_logits" in outputs:
+        return torch.stack([outputs["start_logits"], outputs["end_logits"]], dim=1).float()
+    return outputs["logits"].float().transpose(1, 2)
+
+
+def _span_scores(start: Array, end: Array) -> Array:
+    """(tokens, lengths): score of the span that begins at a token and has so many tokens more."""
+    count = len(start)
+    longest = min(LONGEST_ANSWER, count)
+    padded = np.concatenate([end, np.full(longest, -np.inf)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, longest)[:count]
+    table: Array = start[:, None].astype(np.float64) + windows
+    return table
+
+
+def _context_of(encoded: EncodedText, window: int) -> tuple[int, int, int]:
+    """First token of the context in a window, its position, and how many follow, it included."""
+    context = encoded.sequence_id == 1
+    if not context.any():
+        return 0, 0, 0
+    closing = len(encoded.special[-1][1])
+    first_place = int(encoded.position[context][0])  # the question before it is the same in each window
+    owned = np.flatnonzero(context & (encoded.window == window))
+    if not len(owned):
+        return 0, 0, 0
+    first = int(owned[0] - (encoded.position[owned[0]] - first_place))
+    return first, first_place, len(encoded.sequences[window]) - closing - first_place
+
+
+def _answers(record: TextRecord, name: str) -> GivenAnswers:
+    """Answers as SQuAD has them: {"text": [...], "answer_start": [...]}, or a list of {"text", "answer_start"}."""
+    value = record.kept[name]
+    if isinstance(value, Mapping) and not isinstance(value.get("text"), str):
+        texts, starts = list(value.get("text") or ()), list(value.get("answer_start") or ())
+    else:
+        listed = [value] if isinstance(value, Mapping) else value if isinstance(value, list) else None
+        if listed is None or not all(isinstance(one, Mapping) for one in listed):
+            raise SourceError(
+                f"{record.place}: the column {name!r} is {str(value)[:60]!r}; expected answers as SQuAD has them, "
+                '{"text": [...], "answer_start": [...]}, with empty lists for none: correct the row, or leave such rows '
+                "out with --skip-bad."
+            )
+        texts = [one.get("text") for one in listed]
+        starts = [one.get("answer_start") for one in listed]
+    if len(texts) != len(starts) or not all(isinstance(text, str) for text in texts):
+        raise SourceError(
+            f"{record.place}: {name!r} has {len(texts)} texts and {len(starts)} starts: expected as many, texts and numbers; "
+            "correct the row, or leave such rows out with --skip-bad."
+        )
+    kept = [(text, start) for text, start in zip(texts, starts, strict=True) if text]
+    for text, start in kept:
+        _refuse_elsewhere(record, text, start)
+    return GivenAnswers(tuple(text for text, _ in kept), kept[0][1] if kept else None)
+
+
+def _refuse_elsewhere(record: TextRecord, text: str, start: Any) -> None:
+    context = record.text_pair or ""
+    if isinstance(start, int) and start >= 0 and context[start : start + len(text)] == text:
+        return
+    there = context.find(text)
+    what = f"it is at {there}" if there >= 0 else "it is nowhere in it"
+    raise SourceError(
+        f"{record.place}: the answer {text[:40]!r} is not in the context at its answer_start {start}, {what}: correct the "
+        "row (offsets count Unicode code points), or leave such rows out with --skip-bad."
+    )

@@ -1,0 +1,243 @@
+"""What is the same in every task: examples, features, and what a task says of itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from layerwise.errors import SourceError
+from layerwise.models.encoded_text import EncodedText
+from layerwise.models.tokenization import Tokenization
+from layerwise.text.sources import SourceOptions
+from layerwise.types import TextRecord
+
+Array = npt.NDArray[Any]
+T = TypeVar("T")
+
+PIECE = 512
+"""Examples that are tokenised at once."""
+
+IGNORED = -100
+"""The label that no loss looks at, as in torch and transformers."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of the data that were named; None: those that the task looks for."""
+
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    words: str | None = None
+    id: str | None = None
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example.
+
+    Attributes:
+        record: the text, its pair and its words; where it stands.
+        target: what a model is to say of it: a label, tags, a score, answers, a text; None where nobody knows.
+    """
+
+    record: TextRecord
+    target: Any = None
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return self.record.place or f"the text {self.record.text[:40]!r}"
+
+
+@dataclass
+class Feature:
+    """One sequence as a model takes it.
+
+    Attributes:
+        input_ids, token_type_ids: (seq,)
+        places: positions whose states or logits are read.
+        target: what the loss takes: a number, one a place, or two positions; None where there is no label.
+        other: the second text of a pair that is encoded apart.
+        owner: for assembling: what of the example is here (the numbers of its words, the first token, …).
+        states: (layers, hidden_size), one a place if there are several; kept where the encoder is frozen.
+    """
+
+    input_ids: Array
+    token_type_ids: Array
+    places: Array
+    target: Any = None
+    other: Feature | None = None
+    owner: Any = None
+    states: Tensor | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.input_ids) + (len(self.other) if self.other is not None else 0)
+
+
+class Prediction(Protocol):
+    """What a task says of an example."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        ...
+
+    def lines(self) -> list[str]:
+        """For people."""
+        ...
+
+
+class Task(ABC):
+    """A task, with what it learned of its data: labels, lengths.
+
+    Attributes:
+        name: as on the command line.
+        head: the kind of head (`models.heads.CLASSES`), or `pair`.
+        metric: the score that early stopping looks at; more is better.
+        pooled: whether a head of layerwise's own reads one vector a text.
+        tokenizer, max_length: of the model.
+    """
+
+    name: ClassVar[str]
+    head: ClassVar[str]
+    metric: ClassVar[str]
+    pooled: ClassVar[bool] = False
+    has_labels: ClassVar[bool] = True
+
+    tokenization: Tokenization
+
+    def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.labels = tuple(labels)
+        self.truncated = 0
+
+    @classmethod
+    @abstractmethod
+    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+        """How to read the data."""
+
+    @classmethod
+    @abstractmethod
+    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+        """An example of one record.
+
+        Raises:
+            SourceError: its target is missing or does not fit.
+        """
+
+    @classmethod
+    def labels_of(cls, examples: Sequence[Example]) -> tuple[str, ...]:
+        """The classes of the training data.
+
+        Raises:
+            LabelError: there is one only.
+        """
+        return ()
+
+    @abstractmethod
+    def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
+        """The sequences of an example, with targets if it has one.
+
+        Raises:
+            SourceError: a label that was not seen in training.
+        """
+
+    def featurise(self, examples: Sequence[Example]) -> Iterator[list[Feature]]:
+        """The sequences of each example; texts that are cut at their end are counted.
+
+        Raises:
+            SourceError: a label that was not seen in training.
+        """
+        for piece in batched(examples, PIECE):
+            encoded = self.tokenization.encode([example.record for example in piece])
+            for example, one in zip(piece, encoded, strict=True):
+                self.truncated += one.num_truncated > 0
+                yield self.features(example, one)
+
+    @abstractmethod
+    def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        """Sum over the labels in the batch, divided by `num_items_in_batch`: those of the whole step."""
+
+    def run(self, model: Any, inputs: Mapping[str, Tensor]) -> Any:
+        """A forward pass to predict."""
+        return model(**inputs)
+
+    @abstractmethod
+    def read(self, outputs: Mapping[str, Tensor], features: Sequence[Feature], from_states: bool) -> list[Array]:
+        """What the model says of each feature, on the CPU."""
+
+    @abstractmethod
+    def assemble(self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]) -> Any:
+        """A prediction from what was said of the features of an example."""
+
+    @abstractmethod
+    def scores(self, examples: Sequence[Example], predictions: Sequence[Any]) -> dict[str, float]:
+        """The task's metrics, `metric` among them."""
+
+    @abstractmethod
+    def baseline(self, examples: Sequence[Example]) -> float | None:
+        """What `metric` is for one who always gives the most frequent answer; None where that means nothing."""
+
+    def document(self) -> dict[str, Any]:
+        """What has to be kept beside the weights, for JSON."""
+        return {"task": self.name, "labels": list(self.labels), "max_length": self.max_length}
+
+    def configure(self, document: Mapping[str, Any]) -> None:
+        """Take over what `document` kept beyond labels and lengths."""
+
+    def prepare(self, examples: Sequence[Example]) -> None:
+        """Look at the training data before anything else."""
+
+    def code(self, label: str, example: Example) -> int:
+        """Number of a label.
+
+        Raises:
+            SourceError: it was not seen in training.
+        """
+        try:
+            return self.labels.index(label)
+        except ValueError:
+            shown = ", ".join(map(repr, self.labels[:10])) + (", …" if len(self.labels) > 10 else "")
+            raise SourceError(
+                f"{example.place}: the label {label!r} was not seen in training, which had {shown}: correct it, "
+                "train on data that has it, or leave such rows out with --skip-bad."
+            ) from None
+
+
+def mean_over(total: Tensor, items: Any, count: int) -> Tensor:
+    """A sum over labels as a mean: over those of the whole step, or of the batch where that is not known."""
+    return total / (items if items is not None else max(count, 1))
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, items: Any, weight: Tensor | None = None) -> Tensor:
+    """Cross entropy over the labels that are not ignored; `weight` is one a class."""
+    flat = labels.reshape(-1)
+    weight = None if weight is None else weight.to(logits.device, torch.float32)
+    total = torch.nn.functional.cross_entropy(
+        logits.float().reshape(-1, logits.shape[-1]), flat, weight, ignore_index=IGNORED, reduction="sum"
+    )
+    return mean_over(total, items, int((flat != IGNORED).sum()) if items is None else 1)
+
+
+def most_frequent(values: Iterable[Any]) -> Any:
+    """The most frequent value; of equals the first seen."""
+    counts: dict[Any, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return max(counts, key=lambda value: counts[value])
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one shorter."""
+    iterator = iter(items)
+    while piece := list(islice(iterator, size)):
+        yield piece
