@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -245,7 +244,8 @@ class _Finetuning:
                 return list(predictor.of_features(part, [dev_features[row] for row in rows]))
 
             found = in_shares(len(dev), self.state.process_index, self.state.num_processes, work)
-            return task.scores(dev, found)
+            scores = task.scores(dev, found)
+            return {task.metric: scores[task.metric], **scores}  # the one that counts comes first
 
         untrained = evaluate()[task.metric]
         loop = self._loop(trained, task, train_features, batches, evaluate)
@@ -411,12 +411,9 @@ class _Finetuning:
             notes.append(
                 f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut at their end: see --max-length."
             )
+        if isinstance(task, Generation) and task.unknown > 0.001:
+            notes.append(
+                f"{task.unknown:.1%} of the target's tokens are unknown to the decoder, which can never write them: take a "
+                "--decoder whose vocabulary has them, or --decoder new."
+            )
         return notes
-
-
-def fingerprint(features: Sequence[Feature]) -> str:
-    """sha256 of the token ids of some features."""
-    digest = hashlib.sha256()
-    for one in features:
-        digest.update(one.input_ids.tobytes())
-    return digest.hexdigest()

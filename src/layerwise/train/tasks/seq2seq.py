@@ -29,6 +29,7 @@ class Generation(Task):
         target_tokenizer: the decoder's; `tokenizer` is the encoder's.
         target_length: most tokens of an output.
         beams: of the search; 1 takes the most probable token each time.
+        unknown: share of the target tokens of training that are none of the decoder's pieces.
     """
 
     name = "seq2seq"
@@ -40,12 +41,13 @@ class Generation(Task):
         self.tokenization = Tokenization(tokenizer, max_length, long_text="truncate", align=False)
         self.target_length = max_length
         self.beams = 1
+        self.unknown = 0.0
         self.use_target_tokenizer(tokenizer)
 
     def use_target_tokenizer(self, tokenizer: Any) -> None:
         """Take another tokenizer for the targets."""
         self.target_tokenizer = tokenizer
-        self._targets = Tokenization(tokenizer, self.target_length, long_text="truncate", align=False)
+        self._targets = Tokenization(tokenizer, self.max_length, long_text="truncate", align=False)
 
     @classmethod
     def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
@@ -66,11 +68,15 @@ class Generation(Task):
 
     def prepare(self, examples: Sequence[Example]) -> None:
         """Outputs may be half as long again as the longest target of training."""
-        longest = 0
+        longest = total = unknown = 0
         for piece in batched(examples, 512):
             encoded = self._targets.encode([TextRecord(example.target) for example in piece])
-            longest = max(longest, *(len(one.sequences[0]) for one in encoded))
-        self.target_length = min(self.target_length, longest + longest // 2 + 8)
+            sequences = [one.sequences[0].input_ids for one in encoded]
+            longest = max(longest, *map(len, sequences))
+            total += sum(map(len, sequences))
+            unknown += sum(int((ids == self.target_tokenizer.unk_token_id).sum()) for ids in sequences)
+        self.target_length = min(self.max_length, longest + longest // 2 + 8)
+        self.unknown = unknown / max(total, 1)
 
     def featurise(self, examples: Sequence[Example]) -> Iterator[list[Feature]]:
         for piece in batched(examples, 512):
