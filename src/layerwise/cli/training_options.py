@@ -75,6 +75,11 @@ def live_training() -> Iterator[Callable[[TrainingProgress], None]]:
     yield plain
 
 
+def say(text: str) -> None:
+    """What is being prepared, on stderr."""
+    typer.echo(f"layerwise: {text}", err=True)
+
+
 def describe(progress: TrainingProgress) -> str:
     """One line, as `step 120 of 600 · loss 0.4312 · macro_f1 0.873 · 5,310 tokens/s · 1:10 left`."""
     parts = [f"step {progress.step:,} of {progress.steps:,}"]

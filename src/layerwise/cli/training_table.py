@@ -9,7 +9,7 @@ from layerwise.cli.console import console, print_table
 from layerwise.cli.progress import clock
 
 if TYPE_CHECKING:
-    from layerwise.reports.training import EvaluationReport, FinetuneReport
+    from layerwise.reports.training import EvaluationReport, FinetuneReport, PretrainReport
 
 _PER_CENT = ("bleu", "chrf")
 _NAMES = {
@@ -73,6 +73,29 @@ def print_evaluated(report: EvaluationReport) -> None:
     _print_scores(report.scores, report.metric, report.majority)
     for note in report.notes:
         out.print(f"Note: {note}", style="dim")
+
+
+def print_pretrained(report: PretrainReport) -> None:
+    """The model, and the scores of held-out documents source by source."""
+    out = console()
+    out.print(
+        f"{report.parameters:,} weights, {report.vocabulary:,} pieces; {report.documents:,} documents with "
+        f"{report.tokens:,} tokens, gone through {report.passes:.2f} times; {report.precision}"
+    )
+    out.print()
+    parts = [name.removeprefix("masked_accuracy_") for name in report.scores if name.startswith("masked_accuracy_")]
+    shown = ("masked_accuracy", "perplexity", "nsp_accuracy")
+    rows = [
+        [part, *(shown_score(name, report.scores[f"{name}_{part}"]) for name in shown)] for part in parts
+    ]
+    if rows:
+        print_table(out, ["held out", *(score_name(name) for name in shown)], rows)
+        out.print()
+    out.print(
+        f"Written to {report.output}: {report.steps:,} steps; {clock(report.seconds)}, "
+        f"{report.tokens_per_second:,.0f} tokens/s.",
+        style="bold",
+    )
 
 
 def _print_scores(

@@ -71,6 +71,7 @@ def packed_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     packed: PackedSequences | None = None,
+    dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attend within each sequence of a packed batch.
@@ -78,7 +79,7 @@ def packed_attention(
     `query` is (1, num_heads, total_tokens, head_dim); `key` and `value` may have fewer heads
     (grouped queries). Returns (1, total_tokens, num_heads, head_dim), as transformers expects of
     an attention function. `sliding_window` is ModernBERT's: positions attend where
-    |i - j| < sliding_window.
+    |i - j| < sliding_window. `dropout` is of the attention weights, in training.
 
     Raises:
         RuntimeError: the model did not pass `packed` through, so it cannot run packed; the
@@ -86,7 +87,7 @@ def packed_attention(
     """
     if packed is None:
         raise RuntimeError("this architecture does not hand keyword arguments to its attention function")
-    if kernel := kernel_for(query):
+    if not dropout and (kernel := kernel_for(query)):
         ends, longest = packed.boundaries, max(packed.lengths)
         return attend(query, key, value, ends, longest, scaling, sliding_window, kernel), None
     grouped = query.shape[1] != key.shape[1]
@@ -96,7 +97,9 @@ def packed_attention(
         if sliding_window is not None and length > sliding_window:
             mask = packed.band(length, sliding_window)
         q, k, v = (_split(states, first, length, count) for states in (query, key, value))
-        attended = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling, enable_gqa=grouped)
+        attended = scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling, enable_gqa=grouped
+        )
         output.append(attended.transpose(1, 2).flatten(0, 1))
     return torch.cat(output).unsqueeze(0), None
 

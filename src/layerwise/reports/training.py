@@ -107,3 +107,36 @@ class EvaluationReport:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainReport:
+    """What `pretrain` did.
+
+    Attributes:
+        output: the folder with the model.
+        parameters: weights of the model, tied ones once.
+        vocabulary: pieces of its vocabulary.
+        documents, tokens: of the corpus.
+        steps: optimiser steps.
+        trained_tokens: tokens seen since the last resume, over all devices.
+        passes: how often the corpus was gone through.
+        scores: of held-out documents, by source: `masked_accuracy_en`, `nsp_accuracy_en`, `perplexity_en`, ….
+    """
+
+    output: str
+    parameters: int
+    vocabulary: int
+    documents: int
+    tokens: int
+    steps: int
+    trained_tokens: int
+    passes: float
+    scores: Mapping[str, float]
+    precision: str
+    seconds: float
+    tokens_per_second: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)

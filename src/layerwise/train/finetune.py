@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -27,20 +26,18 @@ from layerwise.train.batches import StateBatches, TokenBatches
 from layerwise.train.checkpoints import last_whole
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
 from layerwise.train.encoder_decoder import join
-from layerwise.train.folder import DOCUMENT, batches_for, save_trained
+from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
 from layerwise.train.predictor import Predictor
-from layerwise.train.settings import Settings, check_same, pick_precision, require_training
+from layerwise.train.run_folder import CHECKPOINTS, LOG, claim
+from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Columns, Example, Feature, Task
 from layerwise.types import Layer
-from layerwise.whole_file import check_folder
 
 MIXES = ("none", "scalar")
-RUN = "run.json"
-CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,8 @@ def finetune(
     folder = Path(output).expanduser()
     document = _run_document(task, model, data, dev, split, named, chosen, how, skip_bad)
     with state.main_process_first():
-        _claim(folder, document, resume, overwrite, state.is_main_process)
+        if state.is_main_process:
+            claim(folder, document, resume, overwrite)
     return _Finetuning(
         TASKS[task], model, data, folder, dev, split, named, chosen, how, skip_bad, resume, (revision, allow_pickle),
         state, device, precision, document, progress,
@@ -169,31 +167,6 @@ def _run_document(
         **same,
         "skip_bad": skip,
     }
-
-
-def _claim(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool, main: bool) -> None:
-    """Make the folder this run's, or make sure that it is.
-
-    Raises:
-        UsageError: it belongs to something else, or to another run.
-    """
-    check_folder(folder)
-    run = folder / RUN
-    if not main:
-        return
-    if resume:
-        if not run.is_file():
-            raise UsageError(f"{folder} holds no run to go on with: leave --resume out.")
-        check_same(folder, json.loads(run.read_text("utf-8")), document)
-        return
-    if folder.exists() and any(folder.iterdir()):
-        if not run.is_file() and not (folder / DOCUMENT).is_file():
-            raise UsageError(f"the folder {folder} is there and no run of layerwise: choose another.")
-        if not overwrite:
-            raise UsageError(f"{folder} exists already: pass --overwrite to begin anew, --resume to go on, or choose another.")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    run.write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
 
 
 @dataclass
@@ -394,7 +367,7 @@ class _Finetuning:
             lengths=[len(one) for one in features],
             evaluator=evaluate,
             patience=self.chosen.patience,
-            log=self.folder / "log.jsonl",
+            log=self.folder / LOG,
             report=self.progress,
         )
 

@@ -28,10 +28,11 @@ from layerwise.train.settings import Settings
 
 MEMORY_ADVICE = "lower --batch-size or --max-length, raise --accumulate, or take bf16"
 FAILED_BATCH = "failed_batch.json"
-LOG = "log.jsonl"
 
 Evaluate = Callable[[], dict[str, float]]
 Report = Callable[[TrainingProgress], None]
+Meter = Callable[[Callable[[torch.Tensor], torch.Tensor]], dict[str, float]]
+"""Means since its last call, of sums that the function it is given adds up over processes."""
 
 
 def arguments(
@@ -77,9 +78,14 @@ class Loop(Trainer):
     """
 
     def __init__(
-        self, *args: Any, lengths: Sequence[int] | None = None, evaluator: Evaluate | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        lengths: Sequence[int] | None = None,
+        evaluator: Evaluate | None = None,
+        meter: Meter | None = None,
+        **kwargs: Any,
     ) -> None:
-        self._lengths, self._evaluator = lengths, evaluator
+        self._lengths, self._evaluator, self._meter = lengths, evaluator, meter
         self.tokens = self.padding = 0
         with quiet():
             super().__init__(*args, **kwargs)
@@ -108,6 +114,18 @@ class Loop(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, with what the meter has."""
+        if self._meter is not None and "loss" in logs:
+            logs = {**logs, **self._meter(self._add_up)}
+        super().log(logs, start_time)
+
+    def _add_up(self, sums: torch.Tensor) -> torch.Tensor:
+        if self.args.world_size == 1:
+            return sums
+        total: torch.Tensor = self.accelerator.reduce(sums.float().to(self.args.device), "sum").cpu()
+        return total
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """One forward and backward pass.
@@ -139,12 +157,7 @@ class Loop(Trainer):
         if self.args.world_size > 1:
             path = path.with_stem(f"{path.stem}_{self.args.process_index}")
         batch = {name: value.tolist() for name, value in inputs.items() if isinstance(value, torch.Tensor)}
-        texts = None
-        if self.processing_class is not None and "input_ids" in batch:
-            texts = [self.processing_class.decode(ids) for ids in batch["input_ids"]]
-        path.write_text(
-            json.dumps({"step": step, "loss": str(loss), "texts": texts, **batch}, ensure_ascii=False), "utf-8"
-        )
+        path.write_text(json.dumps({"step": step, "loss": str(loss), **batch}), "utf-8")
         raise NumericError(
             f"the loss of step {step} is {loss}: training stopped, the batch is in {path}, and the checkpoints of before "
             "are whole; lower --lr, raise --warmup, or take --precision fp32."
@@ -204,6 +217,21 @@ class Logbook(TrainerCallback):
         )
 
 
+class Stopwatch(TrainerCallback):
+    """Stops after so many minutes, with a checkpoint."""
+
+    def __init__(self, minutes: float) -> None:
+        self._end = time.perf_counter() + 60 * minutes
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer; the first process decides for all."""
+        over = torch.tensor([time.perf_counter() >= self._end], device=args.device)
+        if args.world_size > 1:
+            torch.distributed.broadcast(over, src=0)
+        if bool(over):
+            control.should_save = control.should_training_stop = True
+
+
 def build_loop(
     model: Any,
     args: TrainingArguments,
@@ -216,13 +244,16 @@ def build_loop(
     patience: int | None,
     log: Path,
     report: Report,
-    tokenizer: Any = None,
+    meter: Meter | None = None,
+    minutes: float | None = None,
 ) -> Loop:
     """A loop with its callbacks: log, progress, early stopping, sealed checkpoints."""
     logbook = Logbook(log, report)
     callbacks: list[TrainerCallback] = [logbook]
     if patience is not None and evaluator is not None:
         callbacks.append(EarlyStoppingCallback(patience))
+    if minutes is not None:
+        callbacks.append(Stopwatch(minutes))
     loop = Loop(
         model=model,
         args=args,
@@ -231,9 +262,9 @@ def build_loop(
         eval_dataset=[] if evaluator is not None else None,
         compute_loss_func=loss,
         callbacks=callbacks,
-        processing_class=tokenizer,
         lengths=lengths,
         evaluator=evaluator,
+        meter=meter,
     )
     loop.remove_callback(PrinterCallback)  # the log is ours
     loop.add_callback(Sealing(loop.accelerator.wait_for_everyone))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -113,17 +112,3 @@ def require_training() -> None:
     for module in ("accelerate", "sklearn", "seqeval", "sacrebleu"):
         require(module, REQUIREMENT, "training")
 
-
-def check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuse to go on with other settings than a run was begun with.
-
-    Raises:
-        UsageError: something differs; the message names it.
-    """
-    different = [key for key in now if before.get(key) != now[key]]
-    if different:
-        key = different[0]
-        raise UsageError(
-            f"{path} was begun with {key} {before.get(key)!r}, and now it is {now[key]!r}: resume with the same "
-            "settings and data, or pass --overwrite to begin anew."
-        )
