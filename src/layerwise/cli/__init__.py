@@ -25,6 +25,7 @@ from layerwise.cli import (
     predict,
     pretrain,
     probe,
+    prune,
     report,
     ship,
     show,
@@ -76,6 +77,7 @@ for command in (
     finetune,
     evaluate,
     predict,
+    prune,
     models,
 ):
     app.command(command.__name__.rpartition(".")[2].replace("_", "-"))(command.command)

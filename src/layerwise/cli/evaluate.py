@@ -16,7 +16,8 @@ def command(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="What `layerwise finetune` wrote, or a checkpoint with a head that transformers knows."
+            metavar="MODEL",
+            help="What `layerwise finetune` wrote, or a checkpoint with a head that transformers knows.",
         ),
     ],
     data: training.DataArgument,

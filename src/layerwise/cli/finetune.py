@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="classify, ner, qa, similarity, seq2seq.")
-    ],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="classify, ner, qa, similarity, seq2seq.")],
     data: training.DataArgument,
     output: Annotated[str, typer.Option("--output", "-o", help="The folder to write.")],
     model: options.ModelOption = "minilm",
@@ -48,23 +46,28 @@ def command(
         typer.Option("--frozen", help="The encoder stays as it is: it runs once, and the head alone learns."),
     ] = False,
     mix: Annotated[
-        str, typer.Option(help="What the head reads: none (the last layer), scalar (a learned mix of all layers).")
+        str,
+        typer.Option(
+            help="What the head reads: none (the last layer), scalar (a learned mix of all layers)."
+        ),
     ] = "none",
     decoder: Annotated[
-        str | None, typer.Option(help="seq2seq: the model that the decoder begins as.", show_default="the same")
+        str | None,
+        typer.Option(help="seq2seq: the model that the decoder begins as.", show_default="the same"),
     ] = None,
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Rare classes count more, as scikit-learn's 'balanced'.")
     ] = False,
     max_length: Annotated[
         int | None,
-        typer.Option(help="Most tokens of a sequence, special tokens included.", show_default="the model's, at most 512"),
+        typer.Option(
+            help="Most tokens of a sequence, special tokens included.",
+            show_default="the model's, at most 512",
+        ),
     ] = None,
     epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 3.0,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps, in place of --epochs.")] = None,
-    batch_size: Annotated[
-        int, typer.Option(help="Examples of one optimiser step, over all devices.")
-    ] = 32,
+    batch_size: Annotated[int, typer.Option(help="Examples of one optimiser step, over all devices.")] = 32,
     accumulate: training.AccumulateOption = 1,
     lr: Annotated[
         float | None, typer.Option(help="Highest learning rate.", show_default="5e-5; with --frozen 1e-2")
@@ -82,7 +85,9 @@ def command(
     device: training.TrainingDeviceOption = "auto",
     seed: options.SeedOption = 0,
     resume: training.ResumeOption = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what an earlier run wrote.")
+    ] = False,
     allow_pickle: options.AllowPickleOption = False,
     as_json: options.JsonOption = False,
 ) -> None:

@@ -62,7 +62,9 @@ def command(
     device: training.TrainingDeviceOption = "auto",
     seed: options.SeedOption = 0,
     resume: training.ResumeOption = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what an earlier run wrote.")
+    ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Pretrain a BERT on raw text: vocabulary, masked tokens, next sentences.

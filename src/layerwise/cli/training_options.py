@@ -42,7 +42,8 @@ PrecisionOption = Annotated[
     str, typer.Option(help="fp32, bf16, fp16 (CUDA); auto: bf16 where the device computes it.")
 ]
 WarmupOption = Annotated[
-    float, typer.Option(help="Share of the steps in which the learning rate rises (below 1), or their number.")
+    float,
+    typer.Option(help="Share of the steps in which the learning rate rises (below 1), or their number."),
 ]
 AccumulateOption = Annotated[
     int, typer.Option(help="Parts in which each device takes its share of a step, for less memory.")

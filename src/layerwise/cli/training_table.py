@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from layerwise.cli.console import console, print_table
-from layerwise.cli.progress import clock
+from layerwise.cli.progress import clock, size
 
 if TYPE_CHECKING:
-    from layerwise.reports.training import EvaluationReport, FinetuneReport, PretrainReport
+    from layerwise.reports.training import EvaluationReport, FinetuneReport, PretrainReport, PruneReport
 
 _PER_CENT = ("bleu", "chrf")
 _NAMES = {
@@ -28,6 +28,7 @@ _NAMES = {
     "perplexity": "perplexity",
     "masked_accuracy": "masked accuracy",
     "nsp_accuracy": "NSP accuracy",
+    "cosine": "cosine to before",
 }
 
 
@@ -83,11 +84,11 @@ def print_pretrained(report: PretrainReport) -> None:
         f"{report.tokens:,} tokens, gone through {report.passes:.2f} times; {report.precision}"
     )
     out.print()
-    parts = [name.removeprefix("masked_accuracy_") for name in report.scores if name.startswith("masked_accuracy_")]
-    shown = ("masked_accuracy", "perplexity", "nsp_accuracy")
-    rows = [
-        [part, *(shown_score(name, report.scores[f"{name}_{part}"]) for name in shown)] for part in parts
+    parts = [
+        name.removeprefix("masked_accuracy_") for name in report.scores if name.startswith("masked_accuracy_")
     ]
+    shown = ("masked_accuracy", "perplexity", "nsp_accuracy")
+    rows = [[part, *(shown_score(name, report.scores[f"{name}_{part}"]) for name in shown)] for part in parts]
     if rows:
         print_table(out, ["held out", *(score_name(name) for name in shown)], rows)
         out.print()
@@ -96,6 +97,31 @@ def print_pretrained(report: PretrainReport) -> None:
         f"{report.tokens_per_second:,.0f} tokens/s.",
         style="bold",
     )
+
+
+def print_pruned(report: PruneReport) -> None:
+    """Size, speed and quality, a row before and one after."""
+    out = console()
+    rows = []
+    for one in report.rows:
+        speed = "–" if one.tokens_per_second is None else f"{one.tokens_per_second:,.0f}"
+        score = [shown_score(report.metric, one.scores[report.metric])] if report.metric else []
+        rows.append([one.name, f"{one.parameters:,}", f"{one.nonzero:,}", size(one.bytes), speed, *score])
+    heads = [
+        "",
+        "weights",
+        "not 0",
+        "on the disk",
+        "tokens/s",
+        *([score_name(report.metric)] if report.metric else []),
+    ]
+    print_table(out, heads, rows)
+    out.print()
+    gone = sum(map(len, report.heads.values()))
+    heads_note = f", {gone} heads removed" if gone else ""
+    out.print(f"Written to {report.output}: {report.blocks} blocks{heads_note}.", style="bold")
+    for note in report.notes:
+        out.print(f"Note: {note}", style="dim")
 
 
 def _print_scores(

@@ -21,9 +21,11 @@ from transformers import AutoModel
 from transformers.models.auto import processing_auto
 
 from layerwise.errors import ModelError
+from layerwise.models.config_lists import has_entry_per_block
 from layerwise.models.encoder import Encoder
 from layerwise.models.engine import Engine
 from layerwise.models.load import quiet
+from layerwise.models.pruned import KEY, full_weights, removed_heads
 from layerwise.types import Layer
 
 _GROUPS = "albert_layer_groups."
@@ -75,9 +77,12 @@ def cut(model: Any, blocks: int, missing: tuple[str, ...] = ()) -> tuple[Any, di
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = blocks
     for key, value in list(vars(config).items()):
-        if _has_entry_per_block(key, value, number):
+        if has_entry_per_block(key, value, number):
             setattr(config, key, value[:blocks])
-    weights = {name: weight.detach().cpu() for name, weight in model.state_dict().items()}
+    removed = removed_heads(model.config)
+    if removed:
+        setattr(config, KEY, {str(block): heads for block, heads in removed.items() if block <= blocks})
+    weights = {name: weight.cpu() for name, weight in full_weights(model).items()}
     if any(_GROUPS in name for name in weights):
         weights = _regroup(config, weights, number, blocks)
     with quiet(), torch.random.fork_rng(devices=[]):
@@ -88,12 +93,6 @@ def cut(model: Any, blocks: int, missing: tuple[str, ...] = ()) -> tuple[Any, di
     smaller.load_state_dict({name: weights[name] for name in names})
     kept = {name: weight for name, weight in smaller.state_dict().items() if name not in missing}
     return smaller, kept
-
-
-def _has_entry_per_block(key: str, value: Any, number: int) -> bool:
-    """Whether a config's value lists one entry a block, as `layer_types` or Longformer's windows do."""
-    named = "layer" in key or key == "attention_window"
-    return named and isinstance(value, list | tuple) and len(value) == number
 
 
 def _regroup(config: Any, weights: dict[str, Tensor], number: int, blocks: int) -> dict[str, Tensor]:

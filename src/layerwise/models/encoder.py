@@ -21,6 +21,7 @@ from layerwise.models.engine import Engine
 from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
 from layerwise.models.locate import EMBEDDED, ModelFiles, locate
 from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_chunks
+from layerwise.models.pruned import take_out_heads
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
 from layerwise.models.shipped import read_shipped
@@ -123,6 +124,7 @@ class Encoder:
             keep_freed_memory()
         files = locate(model, revision, allow_pickle)
         loaded = load(files)
+        take_out_heads(loaded.model)
         checked, self_check = build_engine(loaded.model, engine)
         if random := needed_weights(checked, loaded.missing):
             raise ModelError(

@@ -44,7 +44,7 @@ class LayeredHead(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """(…, layers, hidden_size) to (…, outputs)."""
-        if self.mix is None:
+        if self.mix is None or self.gamma is None:
             mixed = states[..., 0, :]
         else:
             mixed = self.gamma * torch.einsum("l,...lh->...h", self.mix.softmax(0), states)
@@ -73,19 +73,23 @@ class LayeredModel(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.config = encoder.config
-        self.layers = layers
         self.pooled = pooled
         self.frozen = frozen
         self.head = LayeredHead(len(layers), encoder.config.hidden_size, outputs)
-        self._anatomy = dissect(encoder, encoder.config)
-        self._highest = max((layer for layer in layers if isinstance(layer, int)), default=0)
-        if "final" in layers:
-            self._highest = self._anatomy.num_hidden_layers
+        self.refit(layers)
         encoder.requires_grad_(not frozen)
         if not frozen:
             self._leave_out_unused()
         with contextlib.suppress(ValueError):  # a family without it keeps its own attention
             encoder.set_attn_implementation("sdpa")
+
+    def refit(self, layers: tuple[Layer, ...]) -> None:
+        """Look at the encoder anew, which may have fewer blocks now, and read these layers of it."""
+        self.layers = layers
+        self._anatomy = dissect(self.encoder, self.encoder.config)
+        self._highest = max((layer for layer in layers if isinstance(layer, int)), default=0)
+        if "final" in layers:
+            self._highest = self._anatomy.num_hidden_layers
 
     def _leave_out_unused(self) -> None:
         """Poolers and blocks above the highest layer read get no gradient: a distributed step would wait for it."""

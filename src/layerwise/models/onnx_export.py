@@ -7,7 +7,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +100,37 @@ def _inputs(encoder: Encoder, texts: list[str], names: Sequence[str]) -> dict[st
 
 def _write(encoder: Encoder, path: Path, names: Sequence[str], example: dict[str, Tensor]) -> None:
     path.parent.mkdir()
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=encoder.max_length)}
-    size = sum(weight.numel() * weight.element_size() for weight in encoder.engine.model.parameters())
+    small = {name: example[name][:2, :9].contiguous() for name in names}
+    write_graph(
+        _LastHiddenState(encoder.engine.model, names),
+        path,
+        small,
+        ["last_hidden_state"],
+        encoder.max_length,
+        "ship it without --onnx",
+    )
+
+
+def write_graph(
+    module: nn.Module,
+    path: Path,
+    example: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    max_length: int,
+    advice: str,
+) -> None:
+    """Write a module, which takes its inputs by position, as a graph with free batch and sequence.
+
+    Args:
+        example: (batch, sequence) inputs by name, in their order.
+        advice: what to do where the exporter fails.
+
+    Raises:
+        ModelError: the exporter cannot take this architecture.
+        OSError: the file cannot be written.
+    """
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=max_length)}
+    size = sum(weight.numel() * weight.element_size() for weight in module.parameters())
     said, log = io.StringIO(), logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)  # it warns of torchvision's operators
@@ -109,12 +138,12 @@ def _write(encoder: Encoder, path: Path, names: Sequence[str], example: dict[str
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _LastHiddenState(encoder.engine.model, names).eval(),
-                tuple(example[name][:2, :9].contiguous() for name in names),
+                module.eval(),
+                tuple(example.values()),
                 path,
-                input_names=list(names),
-                output_names=["last_hidden_state"],
-                dynamic_shapes=(tuple(dict(axes) for _ in names),),
+                input_names=list(example),
+                output_names=list(outputs),
+                dynamic_shapes=(tuple(dict(axes) for _ in example),),
                 dynamo=True,
                 external_data=size > MAX_BYTES,
                 verbose=False,
@@ -124,23 +153,28 @@ def _write(encoder: Encoder, path: Path, names: Sequence[str], example: dict[str
         if isinstance(cause, OSError) and cause.errno is not None:  # a full disk is no fault of the graph
             raise cause from None
         words = " ".join(_COLOUR.sub("", str(cause)).split()) or type(cause).__name__
+        name = type(getattr(module, "model", module)).__name__
         raise ModelError(
-            f"{type(encoder.engine.model).__name__} cannot be exported to ONNX by torch {torch.__version__}: "
-            f"{words[:200]}; ship it without --onnx."
+            f"{name} cannot be exported to ONNX by torch {torch.__version__}: {words[:200]}; {advice}."
         ) from error
     finally:
         log.setLevel(level)
+
+
+def open_graph(path: Path) -> Any:
+    """A session of onnxruntime on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # no warnings about constants it folds
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _compare(
     path: Path, batches: list[dict[str, Tensor]], expected: list[Any], encoder: Encoder
 ) -> list[float]:
     """Worst difference of each batch, at tokens that are no padding."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # no warnings about constants it folds
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = open_graph(path)
     taken = {one.name for one in session.get_inputs()}
     errors = []
     for batch, right in zip(batches, expected, strict=True):

@@ -11,7 +11,7 @@ from torch import Tensor
 from layerwise.models.packed_attention import PACKED, PackedSequences, register
 
 
-class BertForPreTraining(transformers.BertForPreTraining):
+class BertForPreTraining(transformers.BertForPreTraining):  # type: ignore[no-untyped-call]
     """transformers' model of this name, which is what its config.json says, with a forward pass of its own.
 
     All sequences of a batch stand in one row, one after the other. The vocabulary's logits are computed at the masked
@@ -22,7 +22,9 @@ class BertForPreTraining(transformers.BertForPreTraining):
     def new(cls, config: Any) -> BertForPreTraining:
         """A model with random weights (normal, standard deviation 0.02: Devlin et al. 2019)."""
         register()
-        model: BertForPreTraining = cls._from_config(config, dtype=torch.float32, attn_implementation=PACKED)
+        model: BertForPreTraining = cls._from_config(  # type: ignore[no-untyped-call]
+            config, dtype=torch.float32, attn_implementation=PACKED
+        )
         return model
 
     def forward(
@@ -53,6 +55,7 @@ class BertForPreTraining(transformers.BertForPreTraining):
             packed=packed,
         )[0][0]
         first = packed.boundaries[:-1].long()
+        assert self.bert.pooler is not None
         pooled = self.bert.pooler(hidden[first].unsqueeze(1))
         found = {
             "prediction_logits": self.cls.predictions(hidden[places]),

@@ -12,6 +12,9 @@ from layerwise.errors import ModelError
 from layerwise.types import POOLINGS, Layer
 
 NAME = "layerwise.json"
+PRUNED = "layerwise_pruning.json"
+"""What `layerwise prune` writes in its place."""
+
 FORMAT_VERSION = 1
 
 

@@ -21,7 +21,6 @@ from layerwise.models.special_tokens import Template, learn_templates
 from layerwise.ops.windows import Windows, default_stride, plan
 from layerwise.types import TextRecord
 
-
 DEFAULT_MAX_LENGTH = 512
 """Window of a model that names no maximum itself."""
 

@@ -140,3 +140,48 @@ class PretrainReport:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A model before or after pruning.
+
+    Attributes:
+        name: which of them.
+        parameters, nonzero: its weights, and those that are not 0.
+        bytes: of the weights on the disk.
+        tokens_per_second: on the data; None without data.
+        scores: on the data, by name.
+    """
+
+    name: str
+    parameters: int
+    nonzero: int
+    bytes: int
+    tokens_per_second: float | None
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What `prune` did.
+
+    Attributes:
+        metric: the score that is printed; empty without data.
+        rows: the model before and after.
+        blocks: how many it has now.
+        heads: numbers of removed heads (from 0) by block (from 1).
+        notes: what a user should know.
+    """
+
+    model: str
+    output: str
+    metric: str
+    rows: tuple[Pruned, ...]
+    blocks: int
+    heads: Mapping[str, list[int]]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)

@@ -14,7 +14,7 @@ from types import FrameType
 from safetensors import SafetensorError
 
 from layerwise.errors import LayerwiseError, UsageError
-from layerwise.models.shipped import NAME
+from layerwise.models.shipped import NAME, PRUNED
 
 
 @contextmanager
@@ -104,9 +104,9 @@ def refuse_there(target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise UsageError(f"the folder {target} exists already: pass --overwrite, or choose another.")
-    if not (target / NAME).is_file():
+    if not any((target / name).is_file() for name in (NAME, PRUNED)):
         raise UsageError(
-            f"the folder {target} was not written by `layerwise ship` (it has no {NAME}), so it is not replaced: "
+            f"the folder {target} was not written by `layerwise ship` or `prune` (it has no {NAME}), so it is not replaced: "
             "choose another, or remove it yourself."
         )
 

@@ -81,13 +81,12 @@ def _records(rows: Iterator[Row], options: SourceOptions, name: str, *, quoted: 
     needed = 1 + max(map(int, columns.names)) if numbered else len(header)
     for number, fields in rows:
         where = place(name, number)
-        record = None
+        records = []
         with options.row():
             if len(fields) < needed or (len(fields) > needed and not numbered):
                 raise SourceError(_wrong_count(where, len(fields), needed, quoted, at_least=numbered))
-            record = columns.record(dict(zip(header, fields, strict=False)), where)
-        if record is not None:
-            yield record
+            records.append(columns.record(dict(zip(header, fields, strict=False)), where))
+        yield from records
 
 
 def _tab_rows(stream: Stream) -> Iterator[Row]:

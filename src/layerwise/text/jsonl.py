@@ -29,18 +29,16 @@ def read_jsonl(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         if not line.strip():
             continue
         where = place(stream.name, number)
-        row, record = None, None
+        rows, records = [], []
         with options.row():
-            row = _parse(line, where)
-        if row is None:
-            continue
-        if columns is None:
-            strings = [key for key, value in row.items() if isinstance(value, str)]
-            columns = Columns.resolve(options, list(row), strings, where)
-        with options.row():
-            record = columns.record(row, where)
-        if record is not None:
-            yield record
+            rows.append(_parse(line, where))
+        for row in rows:
+            if columns is None:
+                strings = [key for key, value in row.items() if isinstance(value, str)]
+                columns = Columns.resolve(options, list(row), strings, where)
+            with options.row():
+                records.append(columns.record(row, where))
+        yield from records
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:

@@ -36,11 +36,10 @@ def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]
             for row in _rows(batch, stream.name, number):
                 number += 1
                 stream.share = number / file.metadata.num_rows
-                record = None
+                records = []
                 with options.row():
-                    record = columns.record(row, f"{stream.name}, row {number}")
-                if record is not None:
-                    yield record
+                    records.append(columns.record(row, f"{stream.name}, row {number}"))
+                yield from records
     except (OSError, pa.ArrowException) as error:
         raise SourceError(
             f"{stream.name} cannot be read as Parquet ({error}): "

@@ -113,7 +113,9 @@ class LengthOrder(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.epoch)
         runs = max(1, min(50, len(self._lengths) // self._batch_size))
-        order = get_length_grouped_indices(self._lengths, self._batch_size, runs, generator)
+        order = get_length_grouped_indices(  # type: ignore[no-untyped-call]
+            self._lengths, self._batch_size, runs, generator
+        )
         batches = [order[at : at + self._batch_size] for at in range(0, len(order), self._batch_size)]
         # What fills up the last batch are those before it, which are as long.
         batches[-1] = (order * self._batch_size)[-self._batch_size :]

@@ -120,7 +120,9 @@ def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], lis
     return train, dev
 
 
-def split_by(examples: Sequence[Example], parts: Sequence[Any], column: str) -> tuple[list[Example], list[Example]]:
+def split_by(
+    examples: Sequence[Example], parts: Sequence[Any], column: str
+) -> tuple[list[Example], list[Example]]:
     """Train and dev parts by a column that says `train`, `dev` (`validation`, `valid`); others are left out.
 
     Raises:
@@ -135,5 +137,7 @@ def split_by(examples: Sequence[Example], parts: Sequence[Any], column: str) -> 
     for name, rows in found.items():
         if not rows:
             seen = ", ".join(repr(part) for part in sorted({str(part) for part in parts})[:6])
-            raise UsageError(f"no row has {name!r} in the column {column!r}: it has {seen}; name another with --split.")
+            raise UsageError(
+                f"no row has {name!r} in the column {column!r}: it has {seen}; name another with --split."
+            )
     return found["train"], found["dev"]

@@ -22,7 +22,6 @@ from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Example
 from layerwise.train.vocabulary import train_vocabulary
 
-
 NEW = "new"
 NEW_BLOCKS = 2
 NEW_VOCABULARY = 8_000
@@ -42,10 +41,11 @@ def join(
         UsageError: `new:` with something else than a number behind it.
     """
     name, _, blocks = decoder.partition(":")
-    if name == NEW:
-        head = _new_decoder(encoder, task, blocks, train)
-    else:
-        head = _trained_decoder(task, decoder, loading, train)
+    head = (
+        _new_decoder(encoder, task, blocks, train)
+        if name == NEW
+        else _trained_decoder(task, decoder, loading, train)
+    )
     whole = EncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, head.config)
     with quiet():
         model = EncoderDecoderModel(config=whole, encoder=encoder.requires_grad_(True), decoder=head)
@@ -59,12 +59,15 @@ def join(
     if pooler is not None:
         pooler.requires_grad_(False)  # nothing reads it: a distributed step would wait for its gradient
     head.requires_grad_(True)
-    return model.train()
+    model.train()
+    return model
 
 
 def _new_decoder(encoder: Any, task: Generation, blocks: str, train: Sequence[Example]) -> Any:
     if blocks and not (blocks.isdecimal() and int(blocks) > 0):
-        raise UsageError(f"the decoder is new:{blocks}: expected new, or new: and a number of blocks above 0.")
+        raise UsageError(
+            f"the decoder is new:{blocks}: expected new, or new: and a number of blocks above 0."
+        )
     config = encoder.config
     size = int(config.hidden_size)
     task.use_target_tokenizer(
@@ -75,13 +78,17 @@ def _new_decoder(encoder: Any, task: Generation, blocks: str, train: Sequence[Ex
         vocab_size=len(task.target_tokenizer),
         hidden_size=size,
         num_hidden_layers=int(blocks or NEW_BLOCKS),
-        num_attention_heads=next(heads for heads in (config.num_attention_heads, 8, 4, 2, 1) if size % heads == 0),
+        num_attention_heads=next(
+            heads for heads in (config.num_attention_heads, 8, 4, 2, 1) if size % heads == 0
+        ),
         intermediate_size=4 * size,
         is_decoder=True,
         add_cross_attention=True,
     )
     with quiet():
-        return BertLMHeadModel._from_config(own, dtype=torch.float32, attn_implementation="eager")
+        return BertLMHeadModel._from_config(  # type: ignore[no-untyped-call]
+            own, dtype=torch.float32, attn_implementation="eager"
+        )
 
 
 def _trained_decoder(
@@ -96,16 +103,20 @@ def _trained_decoder(
     config.is_decoder, config.add_cross_attention, config.tie_word_embeddings = True, True, True
     try:
         with quiet():
-            head = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager")
+            head = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                config, dtype=torch.float32, attn_implementation="eager"
+            )
     except ValueError as error:
         raise ModelError(
-            f"{decoder!r} is a {config.model_type} model, which transformers cannot make a decoder of: take one of the BERT or "
-            "RoBERTa family, or --decoder new."
+            f"{decoder!r} is a {config.model_type} model, which transformers cannot make a decoder of: take one of the BERT "
+            "or RoBERTa family, or --decoder new."
         ) from error
     report = head.base_model.load_state_dict(loaded.model.state_dict(), strict=False)
     random = [key for key in report.missing_keys if "crossattention" not in key]
     if random:
-        raise ModelError(f"{decoder!r} lacks weights of a decoder ({', '.join(random[:3])}, …): take another model.")
+        raise ModelError(
+            f"{decoder!r} lacks weights of a decoder ({', '.join(random[:3])}, …): take another model."
+        )
     _take_over_masked_head(files, head)
     return head
 

@@ -44,7 +44,7 @@ def evaluate(
     """
     require_training()
     began = time.perf_counter()
-    trained = load_trained(model, revision, allow_pickle)
+    trained = load_trained(model, revision, allow_pickle).to_run()
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
         task.beams = beams
@@ -59,7 +59,9 @@ def evaluate(
     predictions = list(predictor(examples))
     notes = skipped.note()
     if task.truncated:
-        notes.append(f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut at their end.")
+        notes.append(
+            f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut at their end."
+        )
     return EvaluationReport(
         task.name,
         model,

@@ -125,16 +125,31 @@ def finetune(
         if state.is_main_process:
             claim(folder, document, resume, overwrite)
     return _Finetuning(
-        TASKS[task], model, data, folder, dev, split, named, chosen, how, skip_bad, resume, (revision, allow_pickle),
-        state, device, precision, document, progress,
+        TASKS[task],
+        model,
+        data,
+        folder,
+        dev,
+        split,
+        named,
+        chosen,
+        how,
+        skip_bad,
+        resume,
+        (revision, allow_pickle),
+        state,
+        device,
+        precision,
+        document,
+        progress,
     ).run()
 
 
 def _refuse_unfit(task: str, chosen: Choices) -> None:
     if task == "seq2seq" and (chosen.mix != "none" or chosen.frozen):
         raise UsageError(
-            "--mix scalar or --frozen was given for seq2seq: its decoder reads the last layer of an encoder that learns with "
-            "it; leave them out, and choose its depth with --layers."
+            "--mix scalar or --frozen was given for seq2seq: its decoder reads the last layer of an encoder that learns "
+            "with it; leave them out, and choose its depth with --layers."
         )
     if task != "seq2seq" and chosen.decoder is not None:
         raise UsageError(f"--decoder was given for {task}: it is for seq2seq.")
@@ -148,12 +163,24 @@ def _refuse_unfit(task: str, chosen: Choices) -> None:
 
 
 def _run_document(
-    task: str, model: str, data: Any, dev: Any, split: Any, named: Columns, chosen: Choices, how: Settings, skip: bool
+    task: str,
+    model: str,
+    data: Any,
+    dev: Any,
+    split: Any,
+    named: Columns,
+    chosen: Choices,
+    how: Settings,
+    skip: bool,
 ) -> dict[str, Any]:
     """What has to be the same for a run to go on."""
 
     def listed(given: Any) -> Any:
-        return None if given is None else [str(one) for one in ([given] if isinstance(given, str | Path) else given)]
+        return (
+            None
+            if given is None
+            else [str(one) for one in ([given] if isinstance(given, str | Path) else given)]
+        )
 
     same = {key: value for key, value in how.document().items() if key not in ("device", "accumulate")}
     return {
@@ -199,7 +226,9 @@ class _Finetuning:
         model, task = self._build(train)
         dev = known_to(task, dev, skipped)
         if not dev:
-            raise SourceError("no row of the development part can be used: see the reasons with --skip-bad left out.")
+            raise SourceError(
+                "no row of the development part can be used: see the reasons with --skip-bad left out."
+            )
         batches: TokenBatches | StateBatches = batches_for(model, task)
         train_features = [one for group in task.featurise(train) for one in group]
         dev_features = list(task.featurise(dev))
@@ -275,9 +304,7 @@ class _Finetuning:
 
     def _with_split(self, skipped: Skipped) -> Any:
         """Examples with the value of the column that splits them."""
-        column = self.split
-        assert column is not None
-        kind = self.kind
+        column, kind = str(self.split), self.kind
 
         class Splitting(kind):  # type: ignore[valid-type, misc]
             """The task, reading one column more."""
@@ -382,7 +409,7 @@ class _Finetuning:
         notes = skipped.note()
         if task.truncated:
             notes.append(
-                f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut at their end: see --max-length."
+                f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut: see --max-length."
             )
         if isinstance(task, Generation) and task.unknown > 0.001:
             notes.append(

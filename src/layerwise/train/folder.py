@@ -24,6 +24,7 @@ from layerwise.models.heads import kind_of_head, load_with_head, takes_types
 from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles, locate
+from layerwise.models.pruned import take_out_heads
 from layerwise.models.tokenization import longest_window
 from layerwise.train.batches import TokenBatches
 from layerwise.train.tasks.by_name import TASKS
@@ -54,6 +55,17 @@ class Trained:
     batches: TokenBatches
     document: Mapping[str, Any]
 
+    @property
+    def encoder(self) -> Any:
+        """The part of the model that has blocks."""
+        apart = isinstance(self.model, LayeredModel) or self.task.head == "seq2seq"
+        return self.model.encoder if apart else self.model.base_model
+
+    def to_run(self) -> Trained:
+        """The same, with heads that were pruned taken out."""
+        take_out_heads(self.encoder)
+        return self
+
 
 def batches_for(model: Any, task: Task) -> TokenBatches:
     """How features of a task become batches of a model."""
@@ -71,9 +83,7 @@ def _padding(tokenizer: Any) -> int:
     return 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
 
 
-def save_trained(
-    folder: Path, model: Any, task: Task, document: Mapping[str, Any], base: str
-) -> None:
+def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, Any], base: str) -> None:
     """Write a model and its task; the document, which makes the folder one, comes last.
 
     Args:
@@ -119,7 +129,13 @@ def _for_sentence_transformers(folder: Path, model: PairModel, task: Task) -> No
     from layerwise.shipping.sentence_transformers_layout import write_modules
 
     write_modules(
-        folder, model.config.hidden_size, task.max_length, "mean_with_special", None, normalize=False, prompts={}
+        folder,
+        model.config.hidden_size,
+        task.max_length,
+        "mean_with_special",
+        None,
+        normalize=False,
+        prompts={},
     )
 
 
@@ -185,7 +201,9 @@ def _encoder_decoder(files: ModelFiles, model: Any, tokenizer: Any, document: Ma
     if own.is_dir():
         from transformers import AutoTokenizer
 
-        task.use_target_tokenizer(AutoTokenizer.from_pretrained(own, trust_remote_code=False, local_files_only=True))
+        task.use_target_tokenizer(
+            AutoTokenizer.from_pretrained(own, trust_remote_code=False, local_files_only=True)
+        )
     return Trained(model, task, batches_for(model, task), document)
 
 

@@ -48,7 +48,7 @@ def _refuse_too_many(model: LayeredModel, sequences: Sequence[Feature], task: Ta
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > SHARE_OF_MEMORY * there:
         raise DeviceMemoryError(
-            f"the states of the frozen encoder take {needed / 1e9:,.0f} GB ({vectors:,} vectors of {len(model.layers)} layers), "
-            f"and this machine has {there / 1e9:,.0f} GB of memory: take fewer rows, leave --mix scalar out, or train without "
-            "--frozen."
+            f"the states of the frozen encoder take {needed / 1e9:,.0f} GB ({vectors:,} vectors of {len(model.layers)} "
+            f"layers), and this machine has {there / 1e9:,.0f} GB of memory: take fewer rows, leave --mix scalar out, or "
+            "train without --frozen."
         )

@@ -93,13 +93,9 @@ class Loop(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self._lengths is None:
             return super()._get_train_sampler(train_dataset)
-        return LengthOrder(self._lengths, self.get_total_train_batch_size(self.args), self.args.seed)
-
-    def _run_epoch(self, *args: Any, epoch: int, train_dataloader: Any, **kwargs: Any) -> None:
-        sampler = _length_order(train_dataloader)
-        if sampler is not None:
-            sampler.epoch = epoch
-        super()._run_epoch(*args, epoch=epoch, train_dataloader=train_dataloader, **kwargs)
+        order = LengthOrder(self._lengths, self.get_total_train_batch_size(self.args), self.args.seed)
+        self.add_callback(Epochs(order))
+        return order
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train, without transformers' bars and reports."""
@@ -153,7 +149,7 @@ class Loop(Trainer):
 
     def _stop(self, loss: float, inputs: dict[str, Any]) -> None:
         step = self.state.global_step + 1
-        path = Path(self.args.output_dir).parent / FAILED_BATCH
+        path = Path(str(self.args.output_dir)).parent / FAILED_BATCH
         if self.args.world_size > 1:
             path = path.with_stem(f"{path.stem}_{self.args.process_index}")
         batch = {name: value.tolist() for name, value in inputs.items() if isinstance(value, torch.Tensor)}
@@ -164,16 +160,15 @@ class Loop(Trainer):
         )
 
 
-def _length_order(loader: Any) -> LengthOrder | None:
-    """The sampler at the bottom of a loader, under what accelerate put around it."""
-    held, names = loader, ("base_dataloader", "batch_sampler", "sampler")
-    for _ in range(8):
-        if isinstance(held, LengthOrder):
-            return held
-        held = next((part for name in names if (part := getattr(held, name, None)) is not None), None)
-        if held is None:
-            return None
-    return None
+class Epochs(TrainerCallback):
+    """Tells the order which epoch begins."""
+
+    def __init__(self, order: LengthOrder) -> None:
+        self._order = order
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer; in a resumed run with the part of an epoch that is done."""
+        self._order.epoch = int(state.epoch + 1e-6)
 
 
 class Logbook(TrainerCallback):
@@ -279,4 +274,3 @@ def in_shares(count: int, rank: int, world: int, work: Callable[[list[int]], lis
     mine = list(range(rank, count, world))
     parts = gather_object(list(zip(mine, work(mine), strict=True)))
     return [item for _, item in sorted(parts, key=lambda pair: pair[0])]
-

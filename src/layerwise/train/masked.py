@@ -12,6 +12,7 @@ from layerwise.errors import ModelError, SourceError
 from layerwise.models.anatomy import dissect
 from layerwise.models.heads import load_with_head, takes_types
 from layerwise.models.locate import ModelFiles
+from layerwise.models.pruned import take_out_heads
 from layerwise.models.tokenization import Tokenization, longest_window
 from layerwise.reports.answers import FilledMask
 from layerwise.text.batching import padded
@@ -33,6 +34,7 @@ class MaskFiller:
         self, files: ModelFiles, kind: str, device: torch.device, precision: str, batch_tokens: int, top: int
     ) -> None:
         self._model, self._tokenizer = load_with_head(files, kind)
+        take_out_heads(self._model.base_model)
         if self._tokenizer.mask_token is None:
             raise ModelError(f"the tokenizer of {files.name!r} has no mask token: there is nothing to fill.")
         self.mask = str(self._tokenizer.mask_token)

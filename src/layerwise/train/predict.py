@@ -59,15 +59,23 @@ def predict(
     named, skipped = columns or Columns(), Skipped(skip_bad)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
-        records = Sources(source, SourceOptions(named.text, id_column=named.id, format=named.format)).records()
+        records = Sources(
+            source, SourceOptions(named.text, id_column=named.id, format=named.format)
+        ).records()
         return MaskFiller(files, kind, place, chosen, tokens, top)(islice(records, limit))
     return _of_task(files, named, source, skipped, limit, beams, (place, chosen, tokens))
 
 
 def _of_task(
-    files: ModelFiles, columns: Columns, source: Any, skipped: Skipped, limit: int | None, beams: int, how: Any
+    files: ModelFiles,
+    columns: Columns,
+    source: Any,
+    skipped: Skipped,
+    limit: int | None,
+    beams: int,
+    how: Any,
 ) -> Iterator[Prediction]:
-    trained = load_trained(files.name, files.revision, files.pickled)
+    trained = load_trained(files.name, files.revision, files.pickled).to_run()
     task = trained.task
     if isinstance(task, Generation):
         task.beams = beams

@@ -79,7 +79,7 @@ class Settings:
 def computes_bf16(device: torch.device) -> bool:
     """Whether a device has units for bfloat16: on a CPU without them it is a hundred times slower."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, name, lambda: False)() for name in known)
@@ -111,4 +111,3 @@ def require_training() -> None:
     """
     for module in ("accelerate", "sklearn", "seqeval", "sacrebleu"):
         require(module, REQUIREMENT, "training")
-

@@ -30,7 +30,9 @@ def read_squad(
             empty = False
             yield record
     if empty:
-        raise SourceError(f"{', '.join(map(str, sources))}: there is no question in it; expected at least one.")
+        raise SourceError(
+            f"{', '.join(map(str, sources))}: there is no question in it; expected at least one."
+        )
 
 
 def _read(path: Path, column: str, on_bad_row: Callable[[LayerwiseError], None]) -> Iterator[TextRecord]:
@@ -39,7 +41,9 @@ def _read(path: Path, column: str, on_bad_row: Callable[[LayerwiseError], None])
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
-        raise SourceError(f"{path} is not JSON in UTF-8 ({error}): expected a file as SQuAD is published.") from error
+        raise SourceError(
+            f"{path} is not JSON in UTF-8 ({error}): expected a file as SQuAD is published."
+        ) from error
     articles = document.get("data") if isinstance(document, dict) else None
     if not isinstance(articles, list):
         raise SourceError(

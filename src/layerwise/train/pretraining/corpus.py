@@ -72,7 +72,9 @@ class Corpus:
                 f"the prepared corpus in {folder} cannot be read ({error}): pass --overwrite to prepare it anew."
             ) from error
         if len(tokens) != sentences[-1] or len(sentences) - 1 != ends[-1]:
-            raise SourceError(f"the prepared corpus in {folder} is cut short: pass --overwrite to prepare it anew.")
+            raise SourceError(
+                f"the prepared corpus in {folder} is cut short: pass --overwrite to prepare it anew."
+            )
         return cls(tokens, sentences, ends, parts)
 
     def lengths(self, document: int) -> list[int]:
@@ -121,7 +123,11 @@ def prepare(
         for source in sources:
             first = len(ends) - 1
             for piece in batched(read_documents(source, format, text_column), AT_ONCE):
-                encoded = iter(backend.encode_batch_fast([one for text in piece for one in text], add_special_tokens=False))
+                encoded = iter(
+                    backend.encode_batch_fast(
+                        [one for text in piece for one in text], add_special_tokens=False
+                    )
+                )
                 for text in piece:
                     before = len(sentences)
                     for _ in text:

@@ -50,7 +50,11 @@ class HeldOut:
         for part, numbers in zip(corpus.parts, held, strict=True):
             if not numbers or sum(map(len, every)) < 2:
                 continue
-            pairs = build_pairs(corpus, [numbers], longest, SEED) if len(numbers) > 1 else build_pairs(corpus, every, longest, SEED)
+            pairs = (
+                build_pairs(corpus, [numbers], longest, SEED)
+                if len(numbers) > 1
+                else build_pairs(corpus, every, longest, SEED)
+            )
             name = part.name
             while name in self._parts:
                 name += "_"
@@ -67,9 +71,15 @@ class HeldOut:
         for name, pairs in self._parts.items():
             losses = Losses(len(pairs))
             for at in range(0, len(pairs), AT_ONCE):
-                batch = {key: value.to(device) for key, value in packed_batch(pairs[at : at + AT_ONCE]).items()}
+                batch = {
+                    key: value.to(device) for key, value in packed_batch(pairs[at : at + AT_ONCE]).items()
+                }
                 labels = batch.pop("labels")
-                with within_memory(device, "lower --batch-tokens"), torch.no_grad(), autocast(device, precision):
+                with (
+                    within_memory(device, "lower --batch-tokens"),
+                    torch.no_grad(),
+                    autocast(device, precision),
+                ):
                     losses(model(**batch), labels)
             means = losses.drain()
             found |= {f"{key}_{name}": value for key, value in means.items()}

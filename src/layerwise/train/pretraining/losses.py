@@ -23,7 +23,9 @@ class Losses:
         self.pairs = pairs
         self._sums = torch.zeros(6, dtype=torch.float64)
 
-    def __call__(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+    def __call__(
+        self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None
+    ) -> Tensor:
         """The part of the step's loss that this batch has; `num_items_in_batch` masked tokens are in the step."""
         tokens = cross_entropy(outputs["prediction_logits"].float(), labels, reduction="sum")
         following = outputs["next_labels"]
@@ -36,8 +38,9 @@ class Losses:
         with torch.no_grad():
             right = (outputs["prediction_logits"].argmax(-1) == labels).sum()
             next_right = (outputs["seq_relationship_logits"].argmax(-1) == outputs["next_labels"]).sum()
-            values = [tokens, right, labels.numel(), pairs, next_right, len(outputs["next_labels"])]
-            self._sums += torch.tensor([float(value) for value in values], dtype=torch.float64)
+            counts = torch.tensor([labels.numel(), len(outputs["next_labels"])], device=tokens.device)
+            sums = torch.stack([tokens.double(), right, counts[0], pairs.double(), next_right, counts[1]])
+            self._sums += sums.double().cpu()
 
     def drain(self, add_up: Any = lambda sums: sums) -> dict[str, float]:
         """Means since the last call; `add_up` sums over processes."""

@@ -150,8 +150,19 @@ def pretrain(
     pairs = max(form.batch_tokens // form.max_length // shares, 1) * shares
     sources = [str(one) for one in ([corpus] if isinstance(corpus, str | Path) else corpus)]
     folder = Path(output).expanduser()
-    same = {key: value for key, value in how.document().items() if key not in ("device", "accumulate", "epochs", "batch_size")}
-    document = {"corpus": sources, **asdict(form), **same, "format": format, "text_column": text_column, "pairs": pairs}
+    same = {
+        key: value
+        for key, value in how.document().items()
+        if key not in ("device", "accumulate", "epochs", "batch_size")
+    }
+    document = {
+        "corpus": sources,
+        **asdict(form),
+        **same,
+        "format": format,
+        "text_column": text_column,
+        "pairs": pairs,
+    }
     with state.main_process_first():
         if state.is_main_process:
             claim(folder, document, resume, overwrite)
@@ -159,12 +170,19 @@ def pretrain(
     if prepare_only:
         return None
     tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
-    run = _Pretraining(folder, form, how, pairs, state, device, precision, tokenizer, progress, save_every, minutes)
+    run = _Pretraining(
+        folder, form, how, pairs, state, device, precision, tokenizer, progress, save_every, minutes
+    )
     return run.train(resume)
 
 
 def _prepare(
-    folder: Path, sources: list[str], form: Shape, format: str | None, text_column: str | None, say: Callable[[str], None]
+    folder: Path,
+    sources: list[str],
+    form: Shape,
+    format: str | None,
+    text_column: str | None,
+    say: Callable[[str], None],
 ) -> None:
     """Vocabulary and token ids, unless they are there from before."""
     if not (folder / TOKENIZER / "tokenizer.json").is_file():
@@ -232,7 +250,9 @@ class _Pretraining:
         )
         torch.manual_seed(self.how.seed)
         with quiet():
-            model = BertForPreTraining.new(self.shape.config(len(self.tokenizer), self.tokenizer.pad_token_id))
+            model = BertForPreTraining.new(
+                self.shape.config(len(self.tokenizer), self.tokenizer.pad_token_id)
+            )
         losses = Losses(self.pairs)
         scorer = HeldOut(corpus, held, self.shape.max_length, frame, Masking.of(self.tokenizer, False))
 
@@ -265,7 +285,9 @@ class _Pretraining:
             tokens_per_second=loop.tokens * self.state.num_processes / seconds,
         )
 
-    def _loop(self, model: Any, stream: PairStream, losses: Losses, evaluate: Callable[[], dict[str, float]]) -> Any:
+    def _loop(
+        self, model: Any, stream: PairStream, losses: Losses, evaluate: Callable[[], dict[str, float]]
+    ) -> Any:
         args = arguments(
             self.how,
             self.folder / CHECKPOINTS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,7 @@ class Tagging(Task):
     @classmethod
     def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
         keep = (columns.label or "label",) if with_target else ()
-        return SourceOptions(
-            columns.text, None, columns.id, columns.words, keep=keep, format=columns.format
-        )
+        return SourceOptions(columns.text, None, columns.id, columns.words, keep=keep, format=columns.format)
 
     @classmethod
     def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
@@ -109,9 +108,7 @@ class Tagging(Task):
             mine = encoded.window[tokens] == number
             target = None if codes is None else codes[words[mine]]
             places = encoded.position[tokens[mine]]
-            found.append(
-                Feature(window.input_ids, window.token_type_ids, places, target, owner=words[mine])
-            )
+            found.append(Feature(window.input_ids, window.token_type_ids, places, target, owner=words[mine]))
         return found
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
@@ -210,7 +207,7 @@ def _spans(record: TextRecord, value: Any, name: str) -> list[Span]:
             '[start, end, "label"] in characters, or a list of words (--words-column) with a tag each.'
         )
     spans = sorted((_span(record, one, name) for one in value), key=lambda span: (span.start, span.end))
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in pairwise(spans):
         if after.start < before.end:
             raise SourceError(
                 f"{record.place}: the entities [{before.start}, {before.end}, {before.kind!r}] and [{after.start}, "
@@ -231,7 +228,7 @@ def _span(record: TextRecord, one: Any, name: str) -> Span:
     )
     if not fits or not 0 <= one[0] < one[1] <= len(record.text):
         raise SourceError(
-            f"{record.place}: an entity in {name!r} is {str(one)[:60]}; expected [start, end, \"label\"] with 0 ≤ start < "
+            f'{record.place}: an entity in {name!r} is {str(one)[:60]}; expected [start, end, "label"] with 0 ≤ start < '
             f"end ≤ {len(record.text)}, the length of the text in characters: correct it, or leave such rows out with "
             "--skip-bad."
         )
@@ -259,6 +256,8 @@ def _tags(words: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
         for span in spans
     ]
     covered = [
-        Span(numbers[0], numbers[-1] + 1, span.kind) for span, numbers in zip(spans, inside, strict=True) if numbers
+        Span(numbers[0], numbers[-1] + 1, span.kind)
+        for span, numbers in zip(spans, inside, strict=True)
+        if numbers
     ]
     return tags_of(covered, len(words))

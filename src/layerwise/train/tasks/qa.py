@@ -54,7 +54,9 @@ class QuestionAnswering(Task):
     def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
         bare = TextRecord(record.text, record.text_pair, id=record.id, place=record.place)
         if not record.text.strip():
-            raise SourceError(f"{record.place}: the question is empty: write one, or leave such rows out with --skip-bad.")
+            raise SourceError(
+                f"{record.place}: the question is empty: write one, or leave such rows out with --skip-bad."
+            )
         if not with_target:
             return Example(bare)
         return Example(bare, _answers(record, columns.label or "answers"))
@@ -64,7 +66,9 @@ class QuestionAnswering(Task):
 
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
         if encoded.cls_position is None:
-            raise SourceError("the tokenizer of this model opens a text with no token, which stands for no answer: take another model.")
+            raise SourceError(
+                "the tokenizer of this model opens a text with no token, which stands for no answer: take another model."
+            )
         found = []
         for number, window in enumerate(encoded.sequences):
             first_token, first_place, count = _context_of(encoded, number)
@@ -79,7 +83,11 @@ class QuestionAnswering(Task):
                     window.token_type_ids,
                     np.arange(len(window)),
                     span,
-                    owner=(encoded.start[first_token : first_token + count], encoded.end[first_token : first_token + count], first_place),
+                    owner=(
+                        encoded.start[first_token : first_token + count],
+                        encoded.end[first_token : first_token + count],
+                        first_place,
+                    ),
                 )
             )
         return found
@@ -139,7 +147,9 @@ class QuestionAnswering(Task):
             return Answer(identity, record.text, "", None, None, nothing, nothing)
         assert record.text_pair is not None
         answer = record.text_pair[best[1] : best[2]]
-        return Answer(identity, record.text, answer, best[1], best[2], float(np.exp(best[0] - total)), nothing)
+        return Answer(
+            identity, record.text, answer, best[1], best[2], float(np.exp(best[0] - total)), nothing
+        )
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[Answer]) -> dict[str, float]:
         given = [example.target.texts for example in examples]
@@ -207,8 +217,8 @@ def _answers(record: TextRecord, name: str) -> GivenAnswers:
         starts = [one.get("answer_start") for one in listed]
     if len(texts) != len(starts) or not all(isinstance(text, str) for text in texts):
         raise SourceError(
-            f"{record.place}: {name!r} has {len(texts)} texts and {len(starts)} starts: expected as many, texts and numbers; "
-            "correct the row, or leave such rows out with --skip-bad."
+            f"{record.place}: {name!r} has {len(texts)} texts and {len(starts)} starts: expected as many, texts and "
+            "numbers; correct the row, or leave such rows out with --skip-bad."
         )
     kept = [(text, start) for text, start in zip(texts, starts, strict=True) if text]
     for text, start in kept:

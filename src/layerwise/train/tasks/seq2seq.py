@@ -15,7 +15,16 @@ from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.reports.answers import GeneratedText
 from layerwise.text.sources import SourceOptions
-from layerwise.train.tasks.task import Array, Columns, Example, Feature, Task, batched, cross_entropy, most_frequent
+from layerwise.train.tasks.task import (
+    Array,
+    Columns,
+    Example,
+    Feature,
+    Task,
+    batched,
+    cross_entropy,
+    most_frequent,
+)
 from layerwise.types import TextRecord
 
 _HAN_GAP = regex.compile(r"(?<=[\p{Han}\p{P}]) (?=[\p{Han}\p{P}])|(?<=\p{Han}) (?=\d)|(?<=\d) (?=\p{Han})")
@@ -85,7 +94,9 @@ class Generation(Task):
             if piece[0].target is not None:
                 targets = [*self._targets.encode([TextRecord(example.target) for example in piece])]
             for source, target in zip(sources, targets, strict=True):
-                self.truncated += source.num_truncated > 0 or (target is not None and target.num_truncated > 0)
+                self.truncated += source.num_truncated > 0 or (
+                    target is not None and target.num_truncated > 0
+                )
                 window = source.sequences[0]
                 # [CLS] begins, [SEP] ends: what the decoder sees is its target moved by one.
                 ids = None if target is None else target.sequences[0].input_ids
@@ -125,7 +136,9 @@ class Generation(Task):
     def _as_decoded(self, text: str) -> str:
         """A given text as a tokenizer without capitals would give it back."""
         backend = self.target_tokenizer.backend_tokenizer.normalizer
-        lowers = bool(getattr(backend, "lowercase", False)) or getattr(self.target_tokenizer, "do_lower_case", False)
+        lowers = bool(getattr(backend, "lowercase", False)) or getattr(
+            self.target_tokenizer, "do_lower_case", False
+        )
         return text.lower() if lowers else text
 
     def baseline(self, examples: Sequence[Example]) -> float | None:
@@ -144,7 +157,8 @@ def text_scores(given: Sequence[str], found: Sequence[str]) -> dict[str, float]:
 
     BLEU splits Chinese into characters (sacrebleu's tokenizer `zh`) where the given texts are mostly Chinese.
     """
-    from sacrebleu.metrics import BLEU, CHRF
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
 
     letters = "".join(given)
     han = len(regex.findall(r"\p{Han}", letters))
@@ -155,4 +169,3 @@ def text_scores(given: Sequence[str], found: Sequence[str]) -> dict[str, float]:
         "chrf": float(CHRF().corpus_score(list(found), [list(given)]).score),
         "exact_match": 100 * exact,
     }
-

@@ -172,11 +172,15 @@ class Task(ABC):
         return model(**inputs)
 
     @abstractmethod
-    def read(self, outputs: Mapping[str, Tensor], features: Sequence[Feature], from_states: bool) -> list[Array]:
+    def read(
+        self, outputs: Mapping[str, Tensor], features: Sequence[Feature], from_states: bool
+    ) -> list[Array]:
         """What the model says of each feature, on the CPU."""
 
     @abstractmethod
-    def assemble(self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]) -> Any:
+    def assemble(
+        self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]
+    ) -> Any:
         """A prediction from what was said of the features of an example."""
 
     @abstractmethod
@@ -191,10 +195,10 @@ class Task(ABC):
         """What has to be kept beside the weights, for JSON."""
         return {"task": self.name, "labels": list(self.labels), "max_length": self.max_length}
 
-    def configure(self, document: Mapping[str, Any]) -> None:
+    def configure(self, document: Mapping[str, Any]) -> None:  # noqa: B027
         """Take over what `document` kept beyond labels and lengths."""
 
-    def prepare(self, examples: Sequence[Example]) -> None:
+    def prepare(self, examples: Sequence[Example]) -> None:  # noqa: B027
         """Look at the training data before anything else."""
 
     def code(self, label: str, example: Example) -> int:

@@ -1,0 +1,1 @@
+"""Models made cheaper: fewer blocks, fewer heads, fewer weights, eight bits; measured before and after."""

@@ -1,0 +1,242 @@
+"""`prune`: a model made cheaper, with its size, speed and quality before and after."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from layerwise.errors import UsageError
+from layerwise.models.locate import locate
+from layerwise.models.pruned import attention_of, blocks_of, removed_heads, take_out_heads, zero_heads
+from layerwise.models.shipped import PRUNED
+from layerwise.reports.training import Pruned, PruneReport
+from layerwise.shipping.target import whole_folder
+from layerwise.train.data import Skipped
+from layerwise.train.pruning.importance import head_importance, least_important, least_useful_blocks
+from layerwise.train.pruning.int8 import PATH, quantise, require_int8
+from layerwise.train.pruning.subject import Subject, subject_of
+from layerwise.train.settings import require_training
+from layerwise.train.tasks.task import Columns
+
+ROUNDS = 5
+"""Passes over the data whose median is the speed."""
+
+MOST_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What is taken away, in this order.
+
+    Attributes:
+        drop_layers: numbers of blocks, from 1.
+        least_useful: so many blocks more, each time the one without which the loss on the data is lowest.
+        heads: share of the attention heads, the least important on the data.
+        magnitude: share of the weights of all linear layers in the blocks, the smallest (set to 0).
+        int8: whether a graph in int8 is written beside.
+    """
+
+    drop_layers: tuple[int, ...] = ()
+    least_useful: int = 0
+    heads: float = 0.0
+    magnitude: float = 0.0
+    int8: bool = False
+
+    def check(self, has_data: bool) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            UsageError: nothing is to be done, a number is out of its range, or data is needed.
+        """
+        if self == Cuts():
+            raise UsageError(
+                "nothing to prune was named: expected --drop-layers, --least-useful, --heads, --magnitude or --int8."
+            )
+        if self.least_useful < 0:
+            raise UsageError(f"--least-useful is {self.least_useful}: expected 1 or more blocks.")
+        for name, share in (("heads", self.heads), ("magnitude", self.magnitude)):
+            if not 0 <= share < 1:
+                raise UsageError(f"--{name} is {share:g}: expected a share, 0 or more and less than 1.")
+        if not has_data and (self.least_useful or self.heads or self.int8):
+            raise UsageError(
+                "--least-useful, --heads and --int8 are measured on data: name some with --data."
+            )
+
+
+def prune(
+    model: str,
+    output: str | Path,
+    cuts: Cuts,
+    *,
+    data: str | Path | Sequence[str | Path] = (),
+    columns: Columns | None = None,
+    skip_bad: bool = False,
+    overwrite: bool = False,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> PruneReport:
+    """Take blocks, heads or weights out of a model, and measure it before and after.
+
+    Args:
+        model: what `finetune` or `pretrain` wrote, a checkpoint with a head, or a bare encoder.
+        data: examples with answers for a model with a task; texts for others.
+
+    Raises:
+        UsageError: nothing is to be done, or it does not fit; the folder is there.
+        ModelError: the model cannot be loaded, or cannot be pruned so.
+        SourceError: the data cannot be read.
+    """
+    require_training()
+    given = [str(one) for one in ([data] if isinstance(data, str | Path) else data)]
+    cuts.check(bool(given))
+    if cuts.int8:
+        require_int8()
+    files = locate(model, revision, allow_pickle)
+    target, skipped = Path(output).expanduser(), Skipped(skip_bad)
+    torch.manual_seed(0)
+    with whole_folder(target, files.folder, overwrite) as folder:
+        subject = subject_of(files, given, columns or Columns(), skipped)
+        if given and not subject.features:
+            raise UsageError("no row of the data can be used: leave --skip-bad out to see why.")
+        before = _measured("before", subject, files.folder)
+        notes = [*skipped.note(), *_cut(subject, cuts, say)]
+        heads = {str(block): numbers for block, numbers in removed_heads(subject.encoder.config).items()}
+        subject.save(folder, {"from": model, "heads": heads, **_named(cuts)})
+        if cuts.int8:
+            notes += [
+                "The graph in int8 is for onnxruntime (onnx/model_quantized.onnx); the weights beside it are float32."
+            ]
+            run = quantise(subject, folder)
+        take_out_heads(subject.encoder)
+        after = [_measured("after", subject, folder)]
+        if cuts.int8:
+            after.append(_measured("after, int8", subject, folder, run))
+        (folder / PRUNED).write_text(_as_json(_named(cuts)), "utf-8")
+    return PruneReport(
+        model=model,
+        output=str(target),
+        metric=subject.metric if given else "",
+        rows=(before, *after),
+        blocks=int(subject.encoder.config.num_hidden_layers),
+        heads=heads,
+        notes=tuple(notes),
+    )
+
+
+def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
+    notes = []
+    if cuts.drop_layers:
+        subject.drop(cuts.drop_layers)
+    if cuts.least_useful:
+        number = len(blocks_of(subject.encoder))
+        if cuts.least_useful >= number:
+            raise UsageError(
+                f"--least-useful is {cuts.least_useful} of {number} blocks: one at least has to stay."
+            )
+        dropped = least_useful_blocks(subject, cuts.least_useful, say)
+        numbered = " (numbered after --drop-layers)" if cuts.drop_layers else ""
+        notes.append(
+            f"Least useful on the data, and dropped: blocks {', '.join(map(str, dropped))}{numbered}."
+        )
+    if cuts.heads:
+        attention_of(subject.encoder, 1)
+        say("measuring the heads")
+        gone = least_important(head_importance(subject), cuts.heads)
+        zero_heads(subject.encoder, gone)
+        notes.append(
+            f"{sum(map(len, gone.values()))} heads are removed: layerwise takes them out when it loads the folder; "
+            "elsewhere they are zeros, which give the same numbers at the old speed."
+        )
+    if cuts.magnitude:
+        _zero_smallest(subject, cuts.magnitude)
+        notes.append(
+            "Weights that are set to 0 make a model neither smaller on the disk nor faster by themselves: they compress, "
+            "and they show how much it can lose."
+        )
+    return notes
+
+
+def _zero_smallest(subject: Subject, share: float) -> None:
+    """The smallest weights of all linear layers in the blocks, taken together (Han et al. 2015)."""
+    from torch.nn.utils.prune import L1Unstructured, global_unstructured, remove
+
+    weights = [
+        (module, "weight")
+        for block in blocks_of(subject.encoder)
+        for module in block.modules()
+        if isinstance(module, nn.Linear)
+    ]
+    global_unstructured(weights, L1Unstructured, amount=share)
+    for module, name in weights:
+        remove(module, name)  # type: ignore[no-untyped-call]
+
+
+def _measured(name: str, subject: Subject, folder: Path, run: Any = None) -> Pruned:
+    size = (folder / PATH).stat().st_size if run is not None else _weights_size(folder)
+    weights = list(subject.model.parameters())
+    found = Pruned(
+        name,
+        parameters=sum(one.numel() for one in weights),
+        nonzero=sum(int(torch.count_nonzero(one)) for one in weights),
+        bytes=size,
+        tokens_per_second=None,
+        scores={},
+    )
+    if not subject.features:
+        return found
+    return Pruned(
+        found.name, found.parameters, found.nonzero, found.bytes, _speed(subject, run), subject.scores(run)
+    )
+
+
+def _speed(subject: Subject, run: Any) -> float:
+    """Tokens a second, the median of some passes over the data."""
+    batches = list(subject.batches())
+    seconds = []
+    with torch.inference_mode():
+        for number in range(ROUNDS + 1):  # the first one warms up
+            began = time.perf_counter()
+            for batch in batches:
+                if run is None:
+                    subject.forward(dict(batch))
+                else:
+                    run(
+                        **{
+                            name: value
+                            for name, value in batch.items()
+                            if name not in ("labels", "pool_mask")
+                        }
+                    )
+            if number or time.perf_counter() - began > MOST_SECONDS:
+                seconds.append(time.perf_counter() - began)
+            if sum(seconds) > MOST_SECONDS:
+                break
+    return subject.tokens / statistics.median(seconds)
+
+
+def _weights_size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def _named(cuts: Cuts) -> dict[str, Any]:
+    return {
+        "drop_layers": list(cuts.drop_layers),
+        "least_useful": cuts.least_useful,
+        "heads_share": cuts.heads,
+        "magnitude": cuts.magnitude,
+        "int8": cuts.int8,
+    }
+
+
+def _as_json(document: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(document, indent=1) + "\n"
