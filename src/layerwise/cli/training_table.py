@@ -34,7 +34,10 @@ _NAMES = {
 
 def score_name(name: str) -> str:
     """How people write a score's name."""
-    return _NAMES.get(name, name)
+    if name in _NAMES:
+        return _NAMES[name]
+    known = next((one for one in sorted(_NAMES, key=len, reverse=True) if name.startswith(f"{one}_")), None)
+    return name if known is None else f"{_NAMES[known]}, {name.removeprefix(f'{known}_')}"
 
 
 def shown_score(name: str, value: float) -> str:
@@ -69,7 +72,8 @@ def print_finetuned(report: FinetuneReport) -> None:
 def print_evaluated(report: EvaluationReport) -> None:
     """Scores, and the majority beside them."""
     out = console()
-    out.print(f"{report.task} with {report.model}: {report.examples:,} examples; {report.seconds:.1f} s")
+    what = "masked tokens" if report.task == "pretraining" else "examples"
+    out.print(f"{report.task} with {report.model}: {report.examples:,} {what}; {report.seconds:.1f} s")
     out.print()
     _print_scores(report.scores, report.metric, report.majority)
     for note in report.notes:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from layerwise.text.columns import SourceOptions, refuse_columns
 from layerwise.text.layouts import refuse_other_layout
-from layerwise.text.lines import read_lines
+from layerwise.text.lines import place, read_lines
 from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
 
@@ -21,5 +21,5 @@ def read_txt(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
     """
     refuse_other_layout(stream, options, "txt")
     refuse_columns(options, stream.name, ["text"], [])
-    for _, text in read_lines(stream):
-        yield TextRecord(text)
+    for number, text in read_lines(stream):
+        yield TextRecord(text, place=place(stream.name, number))

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from layerwise.errors import SourceError
+from layerwise.models.heads import kind_of_head
 from layerwise.models.load import pick_device
+from layerwise.models.locate import locate
 from layerwise.reports.training import EvaluationReport
 from layerwise.train.data import Skipped, known_to, read_examples
-from layerwise.train.folder import load_trained
+from layerwise.train.folder import load_trained, read_document
 from layerwise.train.predictor import Predictor
+from layerwise.train.pretraining.evaluate import pretraining_scores
 from layerwise.train.settings import pick_precision, require_training
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Columns
@@ -34,6 +37,7 @@ def evaluate(
 
     Args:
         data: as for `finetune`.
+            For a masked-language model texts, or documents if it was trained on next sentences too.
         skip_bad: leave out rows that cannot be used, those with labels unseen in training among them.
         beams: of the search, for texts that are generated.
 
@@ -44,6 +48,15 @@ def evaluate(
     """
     require_training()
     began = time.perf_counter()
+    place = pick_device(device)
+    chosen = pick_precision(precision, place)
+    files = locate(model, revision, allow_pickle)
+    kind = kind_of_head(files)
+    if kind in ("masked", "pretraining") and read_document(files) is None:
+        given = [str(one) for one in ([data] if isinstance(data, str | Path) else data)]
+        scores, masked = pretraining_scores(files, kind, given, columns or Columns(), place, chosen)
+        spent = time.perf_counter() - began
+        return EvaluationReport("pretraining", model, masked, "masked_accuracy", scores, None, spent)
     trained = load_trained(model, revision, allow_pickle).to_run()
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
@@ -52,10 +65,7 @@ def evaluate(
     examples = known_to(task, examples, skipped)
     if not examples:
         raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
-    place = pick_device(device)
-    predictor = Predictor(
-        trained.model.to(place), task, trained.batches, place, pick_precision(precision, place), batch_tokens
-    )
+    predictor = Predictor(trained.model.to(place), task, trained.batches, place, chosen, batch_tokens)
     predictions = list(predictor(examples))
     notes = skipped.note()
     if task.truncated:

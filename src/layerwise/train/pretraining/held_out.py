@@ -43,25 +43,37 @@ class HeldOut:
     """The same pairs with the same masks each time."""
 
     def __init__(
-        self, corpus: Corpus, held: Sequence[Sequence[int]], longest: int, frame: Frame, masking: Masking
+        self,
+        corpus: Corpus,
+        held: Sequence[Sequence[int]],
+        longest: int,
+        frame: Frame,
+        masking: Masking,
+        most: int | None = MOST_PAIRS,
     ) -> None:
         self._parts: dict[str, list[Any]] = {}
-        every = [part for part in held if part]
+        every = [number for part in held for number in part]
         for part, numbers in zip(corpus.parts, held, strict=True):
-            if not numbers or sum(map(len, every)) < 2:
+            if not numbers or len(every) < 2:
                 continue
-            pairs = (
-                build_pairs(corpus, [numbers], longest, SEED)
-                if len(numbers) > 1
-                else build_pairs(corpus, every, longest, SEED)
-            )
+            pairs = build_pairs(corpus, [numbers], longest, SEED, every)
             name = part.name
             while name in self._parts:
                 name += "_"
             self._parts[name] = [
                 masked_pair(corpus, pair, frame, masking, (SEED, place))
-                for place, pair in enumerate(pairs[:MOST_PAIRS])
+                for place, pair in enumerate(pairs[:most])
             ]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the sources."""
+        return list(self._parts)
+
+    @property
+    def masked(self) -> int:
+        """Masked tokens in all."""
+        return sum(len(pair.places) for pairs in self._parts.values() for pair in pairs)
 
     def scores(self, model: Any, device: torch.device, precision: str) -> dict[str, float]:
         """Losses, accuracies and the perplexity of masked tokens, as `masked_accuracy_en`; without dropout."""

@@ -23,16 +23,23 @@ Pairs = npt.NDArray[np.int64]
 """(pairs, 5): begin and end of the first part and of the second in the corpus's tokens; 1 if the second is random."""
 
 
-def build_pairs(corpus: Corpus, groups: Sequence[Sequence[int]], longest: int, seed: int) -> Pairs:
+def build_pairs(
+    corpus: Corpus,
+    groups: Sequence[Sequence[int]],
+    longest: int,
+    seed: int,
+    every: Sequence[int] | None = None,
+) -> Pairs:
     """All pairs of one pass over some documents, in an order drawn at random.
 
     Args:
         groups: numbers of documents, by source.
         longest: tokens of a sequence, its three special tokens included.
         seed: of everything that is drawn.
+        every: all documents, where a group of one looks for another; None: those of the groups.
     """
     draw = random.Random(seed)
-    every = [document for group in groups for document in group]
+    every = [document for group in groups for document in group] if every is None else every
     pairs: list[tuple[int, int, int, int, int]] = []
     for group in groups:
         others = group if len(group) > 1 else every

@@ -1,0 +1,80 @@
+"""The scores of a pretrained model on documents: masked tokens, and next sentences where it has a head for them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from layerwise.models.heads import load_with_head
+from layerwise.models.load import quiet
+from layerwise.models.locate import ModelFiles
+from layerwise.models.packed_attention import PACKED, register
+from layerwise.models.packed_pretraining import BertForPreTraining
+from layerwise.train.pretraining.batches import Frame
+from layerwise.train.pretraining.corpus import Corpus, prepare
+from layerwise.train.pretraining.held_out import HeldOut
+from layerwise.train.pretraining.masking import Masking
+from layerwise.train.pruning.subject import MaskedSubject
+from layerwise.train.tasks.task import Columns
+
+METRIC = "masked_accuracy"
+MAX_LENGTH = 128
+
+
+def pretraining_scores(
+    files: ModelFiles,
+    kind: str,
+    data: Sequence[str],
+    columns: Columns,
+    device: torch.device,
+    precision: str,
+) -> tuple[dict[str, float], int]:
+    """Scores, and the number of masked tokens they are of.
+
+    A model with both heads of BERT is scored on pairs of sentences of all documents, each source apart; another one on
+    texts, a line or row each. Masks are the same each time.
+
+    Raises:
+        ModelError: the model cannot be loaded, or its heads were never trained.
+        SourceError: the data cannot be read, or holds too little.
+    """
+    if kind == "masked":
+        subject = MaskedSubject(files, kind, data, columns)
+        subject.model.to(device)
+        return subject.scores(), sum(len(one.places) for one in subject.features)
+    checked, tokenizer = load_with_head(files, kind)
+    register()
+    with quiet():
+        model = BertForPreTraining.from_pretrained(files.folder, config=checked.config, dtype=torch.float32)
+    model.set_attn_implementation(PACKED)
+    longest = min(MAX_LENGTH, int(model.config.max_position_embeddings))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "corpus"
+        prepare(
+            list(data),
+            tokenizer,
+            folder,
+            format=columns.format,
+            text_column=columns.text,
+            longest=longest - 3,
+            report=lambda text: None,
+        )
+        corpus = Corpus.load(folder)
+        groups = [list(range(part.first, part.last)) for part in corpus.parts]
+        frame = Frame(tokenizer.cls_token_id, tokenizer.sep_token_id)
+        scorer = HeldOut(corpus, groups, longest, frame, Masking.of(tokenizer, whole_words=False), most=None)
+        scores = scorer.scores(model.to(device).eval(), device, precision)
+    first = scorer.names[0]
+    if len(scorer.names) == 1:
+        scores = {name.removesuffix(f"_{first}"): value for name, value in scores.items()}
+    else:
+        scores = {
+            METRIC: sum(scores[f"{METRIC}_{name}"] for name in scorer.names) / len(scorer.names),
+            **scores,
+        }
+    wanted = ("masked_accuracy", "perplexity", "nsp_accuracy")
+    kept = {name: value for name, value in scores.items() if name.startswith(wanted)}
+    return {METRIC: kept[METRIC], **kept}, scorer.masked
