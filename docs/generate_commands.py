@@ -25,7 +25,11 @@ COMMANDS = (
     "plot",
     "fit-projection",
     "ship",
+    "pretrain",
+    "finetune",
+    "evaluate",
     "predict",
+    "prune",
     "models",
 )
 WIDTH = "100"

@@ -11,21 +11,64 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-MONTHS = "January February March April May June July August September October November December".split()
-WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 DIGITS = "零一二三四五六七八九"
 
 EN = {
-    "name": "Anna Ben Clara David Emma Felix Grace Henry Iris Jack Karen Leo Maria Nina Oscar Paul".split(),
-    "city": "Paris Rome Berlin Madrid London Vienna Lisbon Oslo Dublin Prague Athens Warsaw".split(),
-    "job": "teacher doctor baker pilot farmer painter nurse lawyer cook tailor".split(),
-    "animal": "dog cat horse parrot rabbit goat hamster donkey".split(),
+    "name": [
+        "Anna",
+        "Ben",
+        "Clara",
+        "David",
+        "Emma",
+        "Felix",
+        "Grace",
+        "Henry",
+        "Iris",
+        "Jack",
+        "Karen",
+        "Leo",
+        "Maria",
+        "Nina",
+        "Oscar",
+        "Paul",
+    ],
+    "city": [
+        "Paris",
+        "Rome",
+        "Berlin",
+        "Madrid",
+        "London",
+        "Vienna",
+        "Lisbon",
+        "Oslo",
+        "Dublin",
+        "Prague",
+        "Athens",
+        "Warsaw",
+    ],
+    "job": ["teacher", "doctor", "baker", "pilot", "farmer", "painter", "nurse", "lawyer", "cook", "tailor"],
+    "animal": ["dog", "cat", "horse", "parrot", "rabbit", "goat", "hamster", "donkey"],
 }
 ZH = {
-    "name": "王芳 李伟 张敏 刘洋 陈静 杨帆 赵磊 黄丽 周杰 吴刚 徐娟 孙浩".split(),
-    "city": "北京 上海 广州 成都 杭州 西安 南京 武汉 青岛 昆明".split(),
-    "job": "老师 医生 厨师 司机 农民 画家 护士 律师".split(),
-    "animal": "小狗 小猫 白马 鹦鹉 兔子 山羊 乌龟 金鱼".split(),
+    "name": ["王芳", "李伟", "张敏", "刘洋", "陈静", "杨帆", "赵磊", "黄丽", "周杰", "吴刚", "徐娟", "孙浩"],
+    "city": ["北京", "上海", "广州", "成都", "杭州", "西安", "南京", "武汉", "青岛", "昆明"],
+    "job": ["老师", "医生", "厨师", "司机", "农民", "画家", "护士", "律师"],
+    "animal": ["小狗", "小猫", "白马", "鹦鹉", "兔子", "山羊", "乌龟", "金鱼"],
 }
 EN_STORY = ("{name} lives in {city}.", "{name} works as a {job}.", "{name} has a {animal}.")
 EN_QUESTION = (
@@ -120,7 +163,7 @@ def entities(seed: int, count: int) -> list[dict[str, Any]]:
     words = {
         "PER": ZH["name"],
         "LOC": ZH["city"],
-        "ORG": "华兴公司 东方银行 新光书店 长江大学 人民医院 明月茶馆".split(),
+        "ORG": ["华兴公司", "东方银行", "新光书店", "长江大学", "人民医院", "明月茶馆"],
     }
     rows = []
     for _ in range(count):
