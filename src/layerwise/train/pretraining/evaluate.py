@@ -66,7 +66,7 @@ def pretraining_scores(
         groups = [list(range(part.first, part.last)) for part in corpus.parts]
         frame = Frame(tokenizer.cls_token_id, tokenizer.sep_token_id)
         scorer = HeldOut(corpus, groups, longest, frame, Masking.of(tokenizer, whole_words=False), most=None)
-        torch.nn.Module.to(model, device).eval()
+        torch.nn.Module.to(model, device)
         scores = scorer.scores(model, device, precision)
     first = scorer.names[0]
     if len(scorer.names) == 1:
