@@ -53,7 +53,11 @@ def command(
     ] = "none",
     decoder: Annotated[
         str | None,
-        typer.Option(help="seq2seq: the model that the decoder begins as.", show_default="the same"),
+        typer.Option(
+            help="seq2seq: the model that the decoder begins as; 'new' or 'new:BLOCKS': a small one, with a vocabulary of "
+            "the targets.",
+            show_default="the same; new if its vocabulary lacks the targets",
+        ),
     ] = None,
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Rare classes count more, as scikit-learn's 'balanced'.")

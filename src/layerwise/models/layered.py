@@ -27,7 +27,7 @@ class LayeredHead(nn.Module):
         linear: to the outputs; None: the mixed states are the output.
     """
 
-    def __init__(self, layers: int, hidden_size: int, outputs: int | None, dropout: float = 0.1) -> None:
+    def __init__(self, layers: int, hidden_size: int, outputs: int | None, dropout: float) -> None:
         super().__init__()
         self.mix = nn.Parameter(torch.zeros(layers)) if layers > 1 else None
         self.gamma = nn.Parameter(torch.ones(())) if layers > 1 else None
@@ -49,6 +49,15 @@ class LayeredHead(nn.Module):
         else:
             mixed = self.gamma * torch.einsum("l,...lh->...h", self.mix.softmax(0), states)
         return mixed if self.linear is None else self.linear(self.dropout(mixed))
+
+
+def _dropout(config: Any) -> float:
+    """What transformers' own heads take."""
+    for name in ("classifier_dropout", "hidden_dropout_prob", "dropout"):
+        value = getattr(config, name, None)
+        if isinstance(value, int | float):
+            return float(value)
+    return 0.1
 
 
 class LayeredModel(nn.Module):
@@ -75,7 +84,7 @@ class LayeredModel(nn.Module):
         self.config = encoder.config
         self.pooled = pooled
         self.frozen = frozen
-        self.head = LayeredHead(len(layers), encoder.config.hidden_size, outputs)
+        self.head = LayeredHead(len(layers), encoder.config.hidden_size, outputs, _dropout(encoder.config))
         self.refit(layers)
         encoder.requires_grad_(not frozen)
         if not frozen:

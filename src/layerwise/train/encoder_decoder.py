@@ -26,6 +26,9 @@ NEW = "new"
 NEW_BLOCKS = 2
 NEW_VOCABULARY = 8_000
 
+MOST_UNKNOWN = 0.001
+"""Share of the target tokens that a decoder's vocabulary may lack; it can never write them."""
+
 
 def join(
     encoder: Any, task: Generation, decoder: str, loading: tuple[str | None, bool], train: Sequence[Example]
@@ -61,6 +64,11 @@ def join(
     head.requires_grad_(True)
     model.train()
     return model
+
+
+def covers(task: Generation) -> bool:
+    """Whether the vocabulary of the encoder has the targets of training, so that a decoder can begin as it does."""
+    return task.unknown <= MOST_UNKNOWN
 
 
 def _new_decoder(encoder: Any, task: Generation, blocks: str, train: Sequence[Example]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import StateBatches, TokenBatches
 from layerwise.train.checkpoints import last_whole
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
-from layerwise.train.encoder_decoder import join
+from layerwise.train.encoder_decoder import MOST_UNKNOWN, NEW, covers, join
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
@@ -217,6 +217,7 @@ class _Finetuning:
     precision: str
     document: dict[str, Any]
     progress: Callable[[TrainingProgress], None]
+    notes: list[str] = field(default_factory=list)
 
     def run(self) -> FinetuneReport | None:
         began = time.perf_counter()
@@ -280,7 +281,7 @@ class _Finetuning:
             padding=loop.padding / seen,
             layers=model.layers if layered and len(model.layers) > 1 else (),
             shares=tuple(model.head.shares) if layered and len(model.layers) > 1 else (),
-            notes=tuple(self._notes(task, skipped)),
+            notes=tuple(self._notes(task, skipped, untrained, scores[task.metric])),
         )
         save_trained(self.folder, model.cpu(), task, {**self.document, "report": report.to_dict()}, self.name)
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
@@ -334,7 +335,13 @@ class _Finetuning:
         if self.chosen.class_weights:
             task.weigh_classes(train)  # type: ignore[attr-defined]
         if isinstance(task, Generation):
-            return join(encoder, task, self.chosen.decoder or self.name, self.loading, train), task
+            decoder = self.chosen.decoder or (self.name if covers(task) else NEW)
+            if self.chosen.decoder is None and decoder == NEW:
+                self.notes.append(
+                    f"{task.unknown:.1%} of the target's tokens are unknown to {self.name!r}, so the decoder begins new, "
+                    "with a vocabulary of the targets (--decoder new)."
+                )
+            return join(encoder, task, decoder, self.loading, train), task
         if self.chosen.mix == "scalar" or self.chosen.frozen or task.head == "pair":
             outputs = {"question": 2, "pair": None}.get(task.head, len(labels))
             kind = PairModel if task.head == "pair" else LayeredModel
@@ -404,14 +411,18 @@ class _Finetuning:
         of = "a learned mix of all layers" if len(model.layers) > 1 else f"layer {model.layers[0]}"
         return f"{'frozen ' if model.frozen else ''}{type(model.encoder).__name__}, {of}"
 
-    @staticmethod
-    def _notes(task: Task, skipped: Skipped) -> list[str]:
-        notes = skipped.note()
+    def _notes(self, task: Task, skipped: Skipped, untrained: float, score: float) -> list[str]:
+        notes = [*skipped.note(), *self.notes]
+        if not score > untrained:
+            notes.append(
+                "training made nothing better on the development part: train longer (--epochs), with another --lr, or on "
+                "more data."
+            )
         if task.truncated:
             notes.append(
                 f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut: see --max-length."
             )
-        if isinstance(task, Generation) and task.unknown > 0.001:
+        if isinstance(task, Generation) and task.unknown > MOST_UNKNOWN:
             notes.append(
                 f"{task.unknown:.1%} of the target's tokens are unknown to the decoder, which can never write them: take a "
                 "--decoder whose vocabulary has them, or --decoder new."
