@@ -30,7 +30,7 @@ from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
 from layerwise.train.predictor import Predictor
-from layerwise.train.run_folder import CHECKPOINTS, LOG, claim
+from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.seq2seq import Generation
@@ -123,7 +123,7 @@ def finetune(
     document = _run_document(task, model, data, dev, split, named, chosen, how, skip_bad)
     with state.main_process_first():
         if state.is_main_process:
-            claim(folder, document, resume, overwrite)
+            refuse(folder, document, resume, overwrite)
     return _Finetuning(
         TASKS[task],
         model,
@@ -233,6 +233,9 @@ class _Finetuning:
         batches: TokenBatches | StateBatches = batches_for(model, task)
         train_features = [one for group in task.featurise(train) for one in group]
         dev_features = list(task.featurise(dev))
+        if self.state.is_main_process:
+            claim(self.folder, self.document, self.resume)
+        self.state.wait_for_everyone()
         trained: Any = model
         if isinstance(model, LayeredModel) and model.frozen:
             flat = [*train_features, *(one for group in dev_features for one in group)]
@@ -298,6 +301,7 @@ class _Finetuning:
             train = list(read_examples(self.kind, self.data, self.columns, skipped))
             if not train:
                 raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
+            self.kind.labels_of(train)  # with one class only there is nothing to hold out
             if self.dev is None:
                 return hold_out(train, self.how.seed)
             dev = list(read_examples(self.kind, self.dev, self.columns, skipped))

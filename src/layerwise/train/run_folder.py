@@ -15,14 +15,14 @@ CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 
 
-def claim(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    """Make a folder this run's, or make sure that it is.
+def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool) -> None:
+    """Refuse, before any work, a folder that belongs to something else, or to a run with other settings.
 
     Args:
         document: what has to be the same for a run to go on.
 
     Raises:
-        UsageError: the folder belongs to something else, or to a run with other settings.
+        UsageError: it does.
     """
     check_folder(folder)
     run = folder / RUN
@@ -31,16 +31,24 @@ def claim(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool)
             raise UsageError(f"{folder} holds no run to go on with: leave --resume out.")
         _check_same(folder, json.loads(run.read_text("utf-8")), json.loads(json.dumps(document)))
         return
-    if folder.exists() and any(folder.iterdir()):
-        if not run.is_file():
-            raise UsageError(f"the folder {folder} is there and no run of layerwise: choose another.")
-        if not overwrite:
-            raise UsageError(
-                f"{folder} exists already: pass --overwrite to begin anew, --resume to go on, or choose another."
-            )
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not run.is_file():
+        raise UsageError(f"the folder {folder} is there and no run of layerwise: choose another.")
+    if not overwrite:
+        raise UsageError(
+            f"{folder} exists already: pass --overwrite to begin anew, --resume to go on, or choose another."
+        )
+
+
+def claim(folder: Path, document: dict[str, Any], resume: bool) -> None:
+    """Make a folder this run's, once all that can fail beforehand is done: what was in it goes."""
+    if resume:
+        return
+    if folder.exists():
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    run.write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
+    folder.mkdir(parents=True)
+    (folder / RUN).write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
 
 
 def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import torch
 from accelerate import PartialState
 from transformers import BertConfig, BertTokenizer
 
-from layerwise.errors import SourceError, UsageError
+from layerwise.errors import LayerwiseError, SourceError, UsageError
 from layerwise.models.load import pick_device, quiet
 from layerwise.models.packed_pretraining import BertForPreTraining
 from layerwise.reports.training import PretrainReport, TrainingProgress
@@ -24,7 +24,7 @@ from layerwise.train.pretraining.corpus import Corpus, prepare, read_documents
 from layerwise.train.pretraining.held_out import HeldOut, split_documents
 from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.masking import Masking
-from layerwise.train.run_folder import CHECKPOINTS, LOG, claim
+from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.vocabulary import train_vocabulary
 
@@ -165,8 +165,8 @@ def pretrain(
     }
     with state.main_process_first():
         if state.is_main_process:
-            claim(folder, document, resume, overwrite)
-            _prepare(folder, sources, form, format, text_column, say)
+            refuse(folder, document, resume, overwrite)
+            _prepare(folder, document, resume, sources, form, format, text_column, say)
     if prepare_only:
         return None
     tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
@@ -178,6 +178,8 @@ def pretrain(
 
 def _prepare(
     folder: Path,
+    document: dict[str, Any],
+    resume: bool,
     sources: list[str],
     form: Shape,
     format: str | None,
@@ -185,7 +187,7 @@ def _prepare(
     say: Callable[[str], None],
 ) -> None:
     """Vocabulary and token ids, unless they are there from before."""
-    if not (folder / TOKENIZER / "tokenizer.json").is_file():
+    if not resume or not (folder / TOKENIZER / "tokenizer.json").is_file():
         texts = []
         for source in sources:
             say(f"reading {source} for the vocabulary")
@@ -194,6 +196,7 @@ def _prepare(
             raise SourceError(f"{', '.join(sources)}: there is no text in it; expected documents.")
         say("training the vocabulary")
         tokenizer = train_vocabulary(texts, form.vocab_size, cased=form.cased)
+        claim(folder, document, resume)
         draft = folder / f"{TOKENIZER}.part"
         shutil.rmtree(draft, ignore_errors=True)
         tokenizer.save_pretrained(draft)
@@ -201,15 +204,20 @@ def _prepare(
         draft.replace(folder / TOKENIZER)
     if not (folder / CORPUS).is_dir():
         tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
-        prepare(
-            sources,
-            tokenizer,
-            folder / CORPUS,
-            format=format,
-            text_column=text_column,
-            longest=form.max_length - 3,
-            report=say,
-        )
+        try:
+            prepare(
+                sources,
+                tokenizer,
+                folder / CORPUS,
+                format=format,
+                text_column=text_column,
+                longest=form.max_length - 3,
+                report=say,
+            )
+        except LayerwiseError:
+            if not resume:
+                shutil.rmtree(folder)  # made a moment ago, and good for nothing
+            raise
 
 
 def _sample(source: str, format: str | None, text_column: str | None, characters: int) -> list[str]:

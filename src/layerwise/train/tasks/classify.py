@@ -47,8 +47,8 @@ class Classification(Task):
         label = record.kept[name]
         if label is None or label == "" or label != label or isinstance(label, list | dict):
             raise SourceError(
-                f"{record.place}: the label {name!r} is {label!r}; expected a class, a text or a number: correct the "
-                "row, or leave such rows out with --skip-bad."
+                f"{record.place}: the label {name!r} is {label!r}; expected one class, a text or a number "
+                "(a list of tags is for ner): correct the row, or leave such rows out with --skip-bad."
             )
         return Example(replace(record, kept={}), str(label))
 

@@ -1,0 +1,39 @@
+"""Exact match and F1: the official script's numbers on its own kind of answers, characters in Chinese."""
+
+from __future__ import annotations
+
+import pytest
+
+from layerwise.ops.squad import answer_f1, exact_match, squad_scores
+
+
+@pytest.mark.parametrize(
+    ("found", "answer", "exact", "f1"),
+    [
+        ("The Norman Conquest", "norman conquest.", 1.0, 1.0),  # articles, capitals, punctuation
+        ("in 1066", "1066", 0.0, 2 / 3),
+        ("a cat sat", "the cat sat down", 0.0, 0.8),
+        ("", "", 1.0, 1.0),
+        ("the", "", 1.0, 1.0),  # nothing is left of an article
+        ("Paris", "", 0.0, 0.0),
+        ("Rome", "Paris", 0.0, 0.0),
+        ("cat cat", "cat", 0.0, 2 / 3),  # bags, not sets
+        ("北京大学", "北京", 0.0, 2 / 3),  # two of four characters
+        ("《红楼梦》", "红楼梦", 1.0, 1.0),
+        ("1998年，北京", "1998年北京", 1.0, 1.0),
+    ],
+)
+def test_of_one_answer(found: str, answer: str, exact: float, f1: float) -> None:
+    assert exact_match(found, answer) == exact
+    assert answer_f1(found, answer) == pytest.approx(f1)
+
+
+def test_the_best_of_several_answers_counts() -> None:
+    assert squad_scores(["1066"], [["in 1066", "1066"]]) == {"exact_match": 1.0, "f1": 1.0}
+
+
+def test_questions_without_an_answer_are_told_apart() -> None:
+    scores = squad_scores(["", "Rome", "Paris"], [[], [], ["Paris"]])
+    assert scores["exact_match"] == pytest.approx(2 / 3)
+    assert scores["no_answer_f1"] == 0.5
+    assert scores["has_answer_f1"] == 1.0

@@ -1,0 +1,230 @@
+"""Each head learns: its held-out score is well above the majority's and above its own before training.
+
+And what was trained says the same after it was written and read again, in transformers too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import pipeline
+
+from layerwise.train.evaluate import evaluate
+from layerwise.train.finetune import Choices, finetune
+from layerwise.train.predict import predict
+from layerwise.train.settings import Settings
+from layerwise.train.tasks.task import Columns
+from tests.tiny import one_thread  # noqa: F401
+from tests.train.learning import EXAMPLES, tiny_bert, write_jsonl
+
+LABELLED, TRAINING = EXAMPLES / "labelled", EXAMPLES / "training"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_bert(tmp_path_factory.mktemp("base"))
+
+
+def colours(path: Path, count: int) -> Path:
+    """A class that one word decides, among words that decide nothing."""
+    draw = np.random.default_rng(0)
+    people, kinds = ["Anna", "Ben", "Clara", "David", "Emma"], {"red": "warm", "blue": "cold", "green": "cold"}
+    rows = []
+    for _ in range(count):
+        colour = str(draw.choice(list(kinds)))
+        text = f"{draw.choice(people)} has a {colour} {draw.choice(['hat', 'car', 'door'])} in {draw.choice(['Rome', 'Paris'])}"
+        rows.append({"text": text, "label": kinds[colour]})
+    return write_jsonl(path, rows)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        Choices(),
+        Choices(blocks=1),
+        Choices(mix="scalar"),
+        Choices(frozen=True),
+        Choices(frozen=True, mix="scalar"),
+        Choices(class_weights=True),
+    ],
+    ids=["full", "first-block", "mix", "frozen", "frozen-mix", "class-weights"],
+)
+def test_classification(tiny: str, tmp_path: Path, choices: Choices) -> None:
+    data = colours(tmp_path / "data.jsonl", 240)
+    lr = 1e-2 if choices.frozen else 2e-3
+    report = finetune(
+        "classify",
+        data,
+        tmp_path / "out",
+        model=tiny,
+        choices=choices,
+        settings=Settings(epochs=12, batch_size=16, lr=lr),
+    )
+    assert report is not None and report.majority is not None
+    assert report.scores["macro_f1"] > report.majority + 0.3
+    assert report.scores["macro_f1"] > report.untrained + 0.2
+    again = evaluate(str(tmp_path / "out"), data)
+    assert again.scores["macro_f1"] > 0.9
+    found = list(predict(str(tmp_path / "out"), data, limit=3))
+    assert [sum(one.probabilities.values()) for one in found] == pytest.approx([1, 1, 1])
+    assert all(one.label == max(one.probabilities, key=one.probabilities.get) for one in found)
+    if choices.mix == "scalar":
+        assert len(report.shares) == 3
+        assert sum(report.shares) == pytest.approx(1)
+        assert max(report.shares) - min(report.shares) > 1e-3  # it did learn
+    if choices.blocks:
+        assert not list((tmp_path / "out").glob("head.safetensors"))
+
+
+def test_transformers_reads_the_folder(tiny: str, tmp_path: Path) -> None:
+    data = colours(tmp_path / "data.jsonl", 120)
+    finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=20, lr=1e-3))
+    texts = ["Anna has a red hat in Rome", "Ben has a blue door in Paris and a long, long story to tell"]
+    theirs = pipeline("text-classification", str(tmp_path / "out"), device="cpu")(texts)
+    (tmp_path / "texts.txt").write_text("\n".join(texts), "utf-8")
+    ours = list(predict(str(tmp_path / "out"), tmp_path / "texts.txt"))
+    assert [one["label"] for one in theirs] == [one.label for one in ours]
+    assert [one["score"] for one in theirs] == pytest.approx([one.probability for one in ours], abs=1e-5)
+
+
+@pytest.mark.parametrize("choices", [Choices(), Choices(frozen=True, mix="scalar")], ids=["full", "frozen-mix"])
+def test_entities_given_as_characters_in_chinese(tiny: str, tmp_path: Path, choices: Choices) -> None:
+    columns = Columns(label="entities")
+    data = TRAINING / "entities_zh.jsonl"
+    lr = 2e-2 if choices.frozen else 3e-3
+    report = finetune(
+        "ner",
+        data,
+        tmp_path / "out",
+        model=tiny,
+        columns=columns,
+        choices=choices,
+        settings=Settings(epochs=8, batch_size=16, lr=lr),
+    )
+    assert report is not None
+    assert report.scores["f1"] > (0.6 if choices.frozen else 0.9) > report.untrained
+    (tmp_path / "text.txt").write_text("在新光书店工作的李伟住在南京。\n\n", "utf-8")
+    first, empty = predict(str(tmp_path / "out"), tmp_path / "text.txt")
+    assert empty.entities == ()
+    for entity in first.entities:
+        assert first.text[entity.start : entity.end] == entity.text
+    if not choices.frozen:
+        assert [(one.text, one.label) for one in first.entities] == [
+            ("新光书店", "ORG"),
+            ("李伟", "PER"),
+            ("南京", "LOC"),
+        ]
+
+
+def test_labels_of_words_that_are_no_spans(tiny: str, tmp_path: Path) -> None:
+    report = finetune(
+        "ner",
+        LABELLED / "pos_zh.conllu",
+        tmp_path / "out",
+        model=tiny,
+        columns=Columns(label="upos"),
+        settings=Settings(epochs=6, batch_size=16, lr=3e-3),
+    )
+    assert report is not None and report.majority is not None
+    assert report.scores["macro_f1"] > report.majority + 0.1
+    found = next(iter(predict(str(tmp_path / "out"), LABELLED / "pos_zh.conllu")))
+    assert found.entities is None
+    assert "entities" not in found.to_dict()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_questions(tiny: str, tmp_path: Path, language: str) -> None:
+    data = TRAINING / f"qa_{language}.json"
+    report = finetune(
+        "qa", data, tmp_path / "out", model=tiny, settings=Settings(epochs=10, batch_size=16, lr=2e-3)
+    )
+    assert report is not None and report.majority is not None
+    # The kind of an answer is learned in a minute: half of the answers of a kind are right by chance.
+    assert report.scores["f1"] > max(report.untrained, report.majority) + 0.15
+    for answer in list(predict(str(tmp_path / "out"), data, limit=40)):
+        assert answer.no_answer is not None
+        assert 0 <= answer.probability <= 1
+        assert (answer.start is None) == (answer.answer == "")
+
+
+def test_similarity_and_sentence_transformers(tmp_path: Path) -> None:
+    report = finetune(
+        "similarity",
+        LABELLED / "sts_en.tsv",
+        tmp_path / "out",
+        choices=Choices(blocks=2, max_length=32),
+        settings=Settings(epochs=4, lr=1e-4, batch_size=16),
+    )
+    assert report is not None
+    assert report.scores["spearman"] > max(report.untrained, 0.3)
+    from sentence_transformers import SentenceTransformer
+
+    theirs = SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    for one in list(predict(str(tmp_path / "out"), LABELLED / "sts_en.tsv", limit=5)):
+        vectors = theirs.encode([one.text, one.text_pair], normalize_embeddings=True)
+        assert float(vectors[0] @ vectors[1]) == pytest.approx(one.cosine, abs=1e-5)
+
+
+def test_a_learned_mix_for_similarity(tmp_path: Path) -> None:
+    report = finetune(
+        "similarity",
+        LABELLED / "sts_en.tsv",
+        tmp_path / "out",
+        choices=Choices(frozen=True, mix="scalar", max_length=32),
+        settings=Settings(epochs=10, lr=5e-2, batch_size=16),
+    )
+    assert report is not None
+    assert len(report.shares) == 7
+    again = evaluate(str(tmp_path / "out"), LABELLED / "sts_en.tsv")
+    assert again.scores["spearman"] > 0.5
+
+
+@pytest.mark.slow
+def test_dates_from_english_to_chinese(tiny: str, tmp_path: Path) -> None:
+    report = finetune(
+        "seq2seq",
+        TRAINING / "dates_en_zh.jsonl",
+        tmp_path / "out",
+        dev=TRAINING / "dates_en_zh_dev.jsonl",
+        choices=Choices(decoder="new"),
+        settings=Settings(epochs=8, lr=5e-4),
+    )
+    assert report is not None
+    tested = evaluate(str(tmp_path / "out"), TRAINING / "dates_en_zh_test.jsonl", beams=4)
+    assert tested.scores["bleu"] > 90
+
+
+def test_a_text_from_a_text(tiny: str, tmp_path: Path) -> None:
+    rows = [{"source": f"{a} {b}", "target": f"{b} {a}"} for a in "red blue green".split() for b in "hat car door".split()]
+    data = write_jsonl(tmp_path / "data.jsonl", rows * 8)
+    dev = write_jsonl(tmp_path / "dev.jsonl", rows)
+    report = finetune(
+        "seq2seq",
+        data,
+        tmp_path / "out",
+        dev=dev,
+        model=tiny,
+        choices=Choices(decoder="new:1"),
+        settings=Settings(steps=120, batch_size=18, lr=3e-3, evaluate_every=40),
+    )
+    assert report is not None
+    assert report.scores["exact_match"] > 90
+    [first, *_] = predict(str(tmp_path / "out"), dev)
+    assert first.output == "hat red"
+
+
+def test_seeds(tiny: str, tmp_path: Path) -> None:
+    """The same seed gives the same weights, another one others."""
+    data = colours(tmp_path / "data.jsonl", 60)
+    found: list[Any] = []
+    for number, seed in enumerate((1, 1, 2)):
+        finetune("classify", data, tmp_path / str(number), model=tiny, settings=Settings(steps=3, seed=seed))
+        from safetensors.torch import load_file
+
+        found.append(load_file(tmp_path / str(number) / "model.safetensors")["classifier.weight"])
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
