@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_the_best_path_is_the_best_of_all_legal_ones(tags: tuple[str, ...]) -> N
             for path in product(range(len(tags)), repeat=words)
             if grammar.start[path[0]]
             and grammar.end[path[-1]]
-            and all(grammar.step[a, b] for a, b in zip(path, path[1:], strict=False))
+            and all(grammar.step[a, b] for a, b in pairwise(path))
         ]
         best = max(legal, key=lambda path: sum(scores[word, tag] for word, tag in enumerate(path)))
         assert tuple(best_path(scores, grammar)) == best

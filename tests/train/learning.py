@@ -14,7 +14,12 @@ from layerwise.models.load import quiet
 from layerwise.train.vocabulary import train_vocabulary
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-FILES = ("training/qa_en.json", "training/qa_zh.json", "training/entities_zh.jsonl", "labelled/topics_en.jsonl")
+FILES = (
+    "training/qa_en.json",
+    "training/qa_zh.json",
+    "training/entities_zh.jsonl",
+    "labelled/topics_en.jsonl",
+)
 
 
 @cache

@@ -32,11 +32,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 def colours(path: Path, count: int) -> Path:
     """A class that one word decides, among words that decide nothing."""
     draw = np.random.default_rng(0)
-    people, kinds = ["Anna", "Ben", "Clara", "David", "Emma"], {"red": "warm", "blue": "cold", "green": "cold"}
+    people, kinds = (
+        ["Anna", "Ben", "Clara", "David", "Emma"],
+        {"red": "warm", "blue": "cold", "green": "cold"},
+    )
     rows = []
     for _ in range(count):
         colour = str(draw.choice(list(kinds)))
-        text = f"{draw.choice(people)} has a {colour} {draw.choice(['hat', 'car', 'door'])} in {draw.choice(['Rome', 'Paris'])}"
+        thing, place = draw.choice(["hat", "car", "door"]), draw.choice(["Rome", "Paris"])
+        text = f"{draw.choice(people)} has a {colour} {thing} in {place}"
         rows.append({"text": text, "label": kinds[colour]})
     return write_jsonl(path, rows)
 
@@ -91,7 +95,9 @@ def test_transformers_reads_the_folder(tiny: str, tmp_path: Path) -> None:
     assert [one["score"] for one in theirs] == pytest.approx([one.probability for one in ours], abs=1e-5)
 
 
-@pytest.mark.parametrize("choices", [Choices(), Choices(frozen=True, mix="scalar")], ids=["full", "frozen-mix"])
+@pytest.mark.parametrize(
+    "choices", [Choices(), Choices(frozen=True, mix="scalar")], ids=["full", "frozen-mix"]
+)
 def test_entities_given_as_characters_in_chinese(tiny: str, tmp_path: Path, choices: Choices) -> None:
     columns = Columns(label="entities")
     data = TRAINING / "entities_zh.jsonl"
@@ -199,7 +205,11 @@ def test_dates_from_english_to_chinese(tiny: str, tmp_path: Path) -> None:
 
 
 def test_a_text_from_a_text(tiny: str, tmp_path: Path) -> None:
-    rows = [{"source": f"{a} {b}", "target": f"{b} {a}"} for a in "red blue green".split() for b in "hat car door".split()]
+    rows = [
+        {"source": f"{a} {b}", "target": f"{b} {a}"}
+        for a in ["red", "blue", "green"]
+        for b in ["hat", "car", "door"]
+    ]
     data = write_jsonl(tmp_path / "data.jsonl", rows * 8)
     dev = write_jsonl(tmp_path / "dev.jsonl", rows)
     report = finetune(

@@ -20,7 +20,7 @@ class BertForPreTraining(transformers.BertForPreTraining):  # type: ignore[no-un
 
     @classmethod
     def new(cls, config: Any) -> BertForPreTraining:
-        """A model with random weights (normal, standard deviation 0.02: Devlin et al. 2019)."""
+        """A model with random weights, normal with the standard deviation that its config says."""
         register()
         model: BertForPreTraining = cls._from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, attn_implementation=PACKED

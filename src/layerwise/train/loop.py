@@ -58,6 +58,7 @@ def arguments(
         "logging_first_step": True,
         "logging_nan_inf_filter": False,
         "save_total_limit": 2,
+        "restore_callback_states_from_checkpoint": True,  # the patience of early stopping
         "remove_unused_columns": False,
         "report_to": "none",
         "disable_tqdm": True,

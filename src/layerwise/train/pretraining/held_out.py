@@ -17,7 +17,9 @@ from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.pairs import build_pairs
 
 EVERY = 100
-"""One document of so many is held out, and at least one of each source that has three."""
+"""One document of so many is held out, and two at least of each source that has `FEWEST`."""
+
+FEWEST = 10
 
 MOST_PAIRS = 512
 """Pairs of each source that are scored: some 10,000 masked tokens."""
@@ -32,7 +34,7 @@ def split_documents(corpus: Corpus) -> tuple[list[list[int]], list[list[int]]]:
     for part in corpus.parts:
         numbers = list(range(part.first, part.last))
         order = np.random.default_rng(SEED).permutation(len(numbers))
-        count = max(len(numbers) // EVERY, int(len(numbers) >= 3)) if len(numbers) > 2 else 0
+        count = max(len(numbers) // EVERY, 2) if len(numbers) >= FEWEST else 0
         out = {numbers[place] for place in order[:count]}
         train.append([number for number in numbers if number not in out])
         held.append(sorted(out))

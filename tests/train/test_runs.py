@@ -1,0 +1,363 @@
+"""Runs that are stopped, resumed, split over processes, or go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from layerwise.errors import DeviceMemoryError, LabelError, NumericError, SourceError, UsageError
+from layerwise.train.checkpoints import SEAL, is_whole, last_whole, seal
+from layerwise.train.finetune import Choices, finetune
+from layerwise.train.loop import Loop
+from layerwise.train.settings import Settings, pick_precision
+from tests.tiny import one_thread  # noqa: F401
+from tests.train.learning import curve, tiny_bert, write_jsonl
+
+TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "layerwise"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_bert(tmp_path_factory.mktemp("base"), layers=1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    words = ["red", "blue", "green", "black", "white"]
+    rows = [
+        {"text": f"the {words[n % 5]} hat number {n} " + "of many " * (n % 7), "label": "ab"[n % 5 > 2]}
+        for n in range(90)
+    ]
+    return write_jsonl(tmp_path_factory.mktemp("data") / "data.jsonl", rows)
+
+
+def test_the_same_curve_in_one_process_in_two_and_in_parts(tiny: str, data: Path, tmp_path: Path) -> None:
+    options = [
+        "finetune",
+        "classify",
+        str(data),
+        "-m",
+        tiny,
+        "--steps",
+        "12",
+        "--batch-size",
+        "8",
+        "--log-every",
+        "1",
+    ]
+    command = [*TWO, *options, "-o", str(tmp_path / "two"), "--device", "cpu"]
+    run = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert run.stdout.count("macro-F1") == 1  # one process speaks
+    how = Settings(steps=12, batch_size=8, log_every=1)
+    one = finetune("classify", data, tmp_path / "one", model=tiny, settings=how)
+    parts = Settings(steps=12, batch_size=8, log_every=1, accumulate=4)
+    finetune("classify", data, tmp_path / "parts", model=tiny, settings=parts)
+    expected = curve(tmp_path / "one")
+    assert len(expected) == 12
+    for other in ("two", "parts"):
+        assert curve(tmp_path / other) == pytest.approx(expected, abs=1e-4)
+    assert one is not None
+    assert json.loads((tmp_path / "two" / "layerwise_task.json").read_text("utf-8"))["labels"] == ["a", "b"]
+
+
+def test_pretraining_in_two_processes(tmp_path: Path) -> None:
+    text = "\n\n".join(
+        f"A cat number {n} sat. It ran. It slept.\nA dog came. It barked {n} times." for n in range(40)
+    )
+    (tmp_path / "text.txt").write_text(text, "utf-8")
+    options = "--vocab-size 150 --layers 1 --hidden 32 --heads 2 --max-length 32 --batch-tokens 256 --steps 8 --log-every 1"
+    rest = ["pretrain", str(tmp_path / "text.txt"), *options.split(), "--device", "cpu", "-o"]
+    for command, name in ((TWO, "two"), ([sys.executable, "-m", "layerwise"], "one")):
+        run = subprocess.run(
+            [*command, *rest, str(tmp_path / name)], env=ENVIRONMENT, capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr[-2000:]
+    for value in ("loss", "mlm_loss", "nsp_loss", "masked_accuracy"):
+        assert curve(tmp_path / "two", value) == pytest.approx(curve(tmp_path / "one", value), abs=1e-4)
+
+
+def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_bert(tmp_path / "base", layers=1, dropout=0.1)
+    how = Settings(steps=30, batch_size=8, log_every=1, evaluate_every=6)
+    finetune("classify", data, tmp_path / "whole", model=model, settings=how)
+    step = Loop.training_step
+
+    def stop(self: Loop, *given: Any, **more: Any) -> Any:
+        if self.state.global_step == 20:
+            raise KeyboardInterrupt
+        return step(self, *given, **more)
+
+    monkeypatch.setattr(Loop, "training_step", stop)
+    with pytest.raises(KeyboardInterrupt):
+        finetune("classify", data, tmp_path / "stopped", model=model, settings=how)
+    monkeypatch.undo()
+    assert not (tmp_path / "stopped" / "layerwise_task.json").exists()
+    report = finetune("classify", data, tmp_path / "stopped", model=model, settings=how, resume=True)
+    assert report is not None
+    expected, found = curve(tmp_path / "whole"), curve(tmp_path / "stopped")
+    assert {k: v for k, v in found.items() if k > 20} == {k: v for k, v in expected.items() if k > 20}
+    from safetensors.torch import load_file
+
+    whole = load_file(tmp_path / "whole" / "model.safetensors")
+    resumed = load_file(tmp_path / "stopped" / "model.safetensors")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert not (tmp_path / "stopped" / "checkpoints").exists()
+    with pytest.raises(UsageError, match="was begun with lr 5e-05, and now it is 0.1"):
+        finetune(
+            "classify",
+            data,
+            tmp_path / "stopped",
+            model=model,
+            settings=replace(how, lr=0.1),
+            resume=True,
+        )
+
+
+def test_a_checkpoint_that_is_not_whole_does_not_count(tmp_path: Path) -> None:
+    for number in (5, 10, 15):
+        folder = tmp_path / f"checkpoint-{number}"
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"x" * 100)
+        if number != 15:  # killed while it was written
+            seal(folder)
+    assert last_whole(tmp_path) == tmp_path / "checkpoint-10"
+    (tmp_path / "checkpoint-10" / "model.safetensors").write_bytes(b"x" * 99)
+    assert not is_whole(tmp_path / "checkpoint-10")
+    assert last_whole(tmp_path) == tmp_path / "checkpoint-5"
+    (tmp_path / "checkpoint-5" / SEAL).write_text("[]", "utf-8")
+    assert last_whole(tmp_path) is None
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_leaves_a_run_that_goes_on(tiny: str, data: Path, tmp_path: Path) -> None:
+    """Killed at moments of which many are in the middle of saving, resumed, and the same at the end."""
+    options = [
+        "classify",
+        str(data),
+        "-m",
+        tiny,
+        "--steps",
+        "120",
+        "--batch-size",
+        "8",
+        "--evaluate-every",
+        "2",
+    ]
+    begin = [sys.executable, "-m", "layerwise", "finetune", *options, "--patience", "0", "--log-every", "1"]
+    whole = subprocess.run([*begin, "-o", str(tmp_path / "whole")], env=ENVIRONMENT, capture_output=True)
+    assert whole.returncode == 0
+    folder = tmp_path / "killed"
+    command = [*begin, "-o", str(folder)]
+    for number in range(6):
+        process = subprocess.Popen(
+            command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        log, before = folder / "log.jsonl", len(curve(folder)) if (folder / "log.jsonl").exists() else 0
+        while process.poll() is None and (not log.exists() or len(curve(folder)) < before + 9):
+            time.sleep(0.02)
+        time.sleep(0.03 * number)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (folder / "run.json").exists() and "--resume" not in command:
+            command.append("--resume")
+    assert subprocess.run(command, env=ENVIRONMENT, capture_output=True).returncode == 0
+    first, last = (Path(name) / "model.safetensors" for name in (tmp_path / "whole", folder))
+    assert first.read_bytes() == last.read_bytes()
+
+
+def test_a_loss_that_is_no_number_stops_with_its_batch(
+    tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = Loop.compute_loss
+
+    def broken(self: Loop, *given: Any, **more: Any) -> Any:
+        found = loss(self, *given, **more)
+        return found * float("nan") if self.state.global_step == 3 else found
+
+    monkeypatch.setattr(Loop, "compute_loss", broken)
+    with pytest.raises(NumericError, match="the loss of step 4 is nan") as error:
+        finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=9, batch_size=8))
+    path = tmp_path / "out" / "failed_batch.json"
+    assert str(path) in str(error.value)
+    batch = json.loads(path.read_text("utf-8"))
+    assert batch["step"] == 4
+    assert len(batch["input_ids"]) == len(batch["labels"]) == 8
+
+
+def test_too_little_memory_says_which_flags_to_lower(
+    tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Loop, *given: Any, **more: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Loop, "compute_loss", full)
+    with pytest.raises(DeviceMemoryError, match="lower --batch-size or --max-length, raise --accumulate"):
+        finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=2))
+
+
+def test_early_stopping_keeps_the_best_weights(tiny: str, data: Path, tmp_path: Path) -> None:
+    how = Settings(epochs=60, batch_size=16, lr=3e-3)
+    report = finetune(
+        "classify", data, tmp_path / "out", model=tiny, settings=how, choices=Choices(patience=2)
+    )
+    assert report is not None
+    assert report.steps < 60 * 6
+    lines = (tmp_path / "out" / "log.jsonl").read_text("utf-8").splitlines()
+    scores = {
+        line["step"]: line["eval_macro_f1"] for line in map(json.loads, lines) if "eval_macro_f1" in line
+    }
+    assert report.scores["macro_f1"] == max(scores.values()) == scores[report.best_step]
+
+
+def test_padding_is_little_where_texts_differ_in_length(tiny: str, tmp_path: Path) -> None:
+    rows = [{"text": "word " * (1 + n % 60), "label": "ab"[n % 2]} for n in range(1200)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    report = finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(epochs=1))
+    assert report is not None
+    assert 0 < report.padding < 0.1
+
+
+@pytest.mark.parametrize(
+    ("task", "rows", "message"),
+    [
+        ("classify", [{"text": str(n), "label": "x"} for n in range(12)], "constant .'x' in every row"),
+        ("classify", [{"text": "a", "label": "x"}, {"text": "b"}], "line 2: the label 'label' is None"),
+        (
+            "classify",
+            [{"text": str(n), "label": "xy"[n % 2]} for n in range(6)],
+            "6 different texts: too few",
+        ),
+        (
+            "ner",
+            [{"text": "王芳去北京", "label": [[0, 2, "PER"], [1, 3, "LOC"]]}],
+            r"\[0, 2, 'PER'\] and \[1, 3, 'LOC'\] overlap",
+        ),
+        ("ner", [{"text": "王芳", "label": [[0, 9, "PER"]]}], "end ≤ 2, the length of the text"),
+        (
+            "qa",
+            [
+                {
+                    "question": "Who?",
+                    "context": "Ann is here.",
+                    "answers": {"text": ["here"], "answer_start": [2]},
+                }
+            ],
+            "'here' is not in the context at its answer_start 2, it is at 7",
+        ),
+        (
+            "qa",
+            [
+                {
+                    "question": "Who?",
+                    "context": "Ann is here.",
+                    "answers": {"text": ["Bob"], "answer_start": [2]},
+                }
+            ],
+            "it is nowhere in it",
+        ),
+        (
+            "similarity",
+            [{"sentence1": "a", "sentence2": "b", "score": "high"}],
+            "the score 'score' is 'high'",
+        ),
+        (
+            "similarity",
+            [{"sentence1": str(n), "sentence2": "b", "score": 1} for n in range(30)],
+            "every pair has the score 1",
+        ),
+        ("seq2seq", [{"source": "a", "target": " "}], "the target is empty"),
+    ],
+)
+def test_bad_rows_are_named(tiny: str, tmp_path: Path, task: str, rows: list[Any], message: str) -> None:
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    with pytest.raises((SourceError, LabelError), match=message):
+        finetune(task, data, tmp_path / "out", model=tiny)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_rows_can_be_left_out(tiny: str, tmp_path: Path) -> None:
+    rows = [{"text": f"text {n}", "label": "ab"[n % 2]} for n in range(40)]
+    data = write_jsonl(tmp_path / "data.jsonl", [*rows, {"text": "no label"}, {"text": 7, "label": "a"}])
+    with data.open("a", encoding="utf-8") as file:
+        file.write("{broken\n")
+    dev = write_jsonl(tmp_path / "dev.jsonl", [*rows[:4], {"text": "x", "label": "new"}])
+    report = finetune(
+        "classify", data, tmp_path / "out", dev=dev, model=tiny, settings=Settings(steps=2), skip_bad=True
+    )
+    assert report is not None
+    assert (report.examples, report.dev_examples) == (40, 4)
+    [note] = [note for note in report.notes if "left out" in note]
+    assert note.startswith("4 bad rows were left out:")
+    assert "line 41" in note
+    with pytest.raises(SourceError, match="the label 'new' was not seen in training, which had 'a', 'b'"):
+        good = write_jsonl(tmp_path / "good.jsonl", rows)
+        finetune("classify", good, tmp_path / "other", dev=dev, model=tiny, settings=Settings(steps=1))
+
+
+@pytest.mark.parametrize(
+    ("task", "choices", "settings", "message"),
+    [
+        ("classify", Choices(blocks=5), Settings(), "--layers is 5: .* has 1 to 1 blocks"),
+        ("classify", Choices(mix="mean"), Settings(), "unknown mix 'mean'"),
+        ("classify", Choices(max_length=4000), Settings(), "max-length is 4000"),
+        ("classify", Choices(), Settings(batch_size=5, accumulate=2), "expected a multiple of 2"),
+        ("classify", Choices(), Settings(lr=0), "the learning rate is 0"),
+        ("classify", Choices(), Settings(precision="fp16", device="cpu"), "it needs a scaled loss"),
+        ("classify", Choices(), Settings(precision="fp8"), "unknown precision 'fp8'"),
+        ("tag", Choices(), Settings(), "unknown task 'tag'"),
+        ("similarity", Choices(frozen=True), Settings(), "nothing would be trained"),
+        ("seq2seq", Choices(frozen=True), Settings(), "leave them out"),
+        ("qa", Choices(class_weights=True), Settings(), "which has no classes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    tiny: str, data: Path, tmp_path: Path, task: str, choices: Choices, settings: Settings, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        finetune(task, data, tmp_path / "out", model=tiny, choices=choices, settings=settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten_unasked(tiny: str, data: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work", "utf-8")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="no run of layerwise"):
+            finetune("classify", data, mine, model=tiny, overwrite=overwrite)
+    assert (mine / "thesis.txt").read_text("utf-8") == "years of work"
+    how = Settings(steps=2)
+    finetune("classify", data, tmp_path / "out", model=tiny, settings=how)
+    with pytest.raises(UsageError, match="exists already"):
+        finetune("classify", data, tmp_path / "out", model=tiny, settings=how)
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    with pytest.raises(SourceError):  # a run that cannot begin takes nothing away
+        finetune(
+            "classify", tmp_path / "none.jsonl", tmp_path / "out", model=tiny, settings=how, overwrite=True
+        )
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
+    assert finetune("classify", data, tmp_path / "out", model=tiny, settings=how, overwrite=True) is not None
+
+
+def test_auto_is_bf16_only_where_it_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert pick_precision("auto", cpu) == "fp32"
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    assert pick_precision("auto", cpu) == "bf16"
+    assert pick_precision("fp32", cpu) == "fp32"
