@@ -1,0 +1,236 @@
+"""How fast is fine-tuning beside transformers' own Trainer as its examples use it, and beside a store of frozen features?
+
+    python benchmarks/finetune.py
+
+1. The loop of transformers' run_glue.py and run_ner.py (Trainer, DataCollatorWithPadding, batches in random order)
+   against `layerwise finetune`, on the same examples, settings and number of steps, interleaved: tokens that are no
+   padding a second, and the score.
+2. Frozen: the encoder re-run in each epoch (Trainer over a model whose encoder has no gradients) against
+   `layerwise finetune --frozen`, which runs it once; at the same number of epochs.
+
+Texts are made here, of lengths as in SST-2 and CoNLL-2003 (their published means and spread).
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timing import processor, table, write_results
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    DataCollatorForTokenClassification,
+    DataCollatorWithPadding,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+)
+
+from layerwise.models.load import quiet, tokenizer_of
+from layerwise.models.locate import locate
+from layerwise.train.finetune import Choices, finetune
+from layerwise.train.settings import Settings
+
+ROUNDS = 3
+EXAMPLES, DEV = 800, 200
+BATCH = 32
+WORDS = Path(__file__).parents[1] / "examples" / "prose_en.txt"
+
+
+def sentences(count: int, seed: int) -> list[list[str]]:
+    """Runs of words of the example prose; lengths as in SST-2: mean 19, from 2 to 52."""
+    words = WORDS.read_text("utf-8").split()
+    draw = np.random.default_rng(seed)
+    lengths = np.clip(draw.gamma(4.3, 4.4, count).round().astype(int), 2, 52)
+    begins = draw.integers(0, len(words) - 60, count)
+    return [words[begin : begin + length] for begin, length in zip(begins, lengths, strict=True)]
+
+
+def write(folder: Path) -> dict[str, Path]:
+    """Sentences with a class (is it about more than four letters a word?) and with tags (capitals)."""
+    paths = {}
+    for part, count, seed in (("train", EXAMPLES, 0), ("dev", DEV, 1)):
+        rows = []
+        for words in sentences(count, seed):
+            long = sum(map(len, words)) / len(words) > 4.4
+            tags = ["CAP" if word[:1].isupper() else "LOW" for word in words]
+            rows.append({"text": " ".join(words), "label": str(int(long)), "words": words, "tags": tags})
+        paths[part] = folder / f"{part}.jsonl"
+        paths[part].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return paths
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def theirs(
+    task: str, paths: dict[str, Path], epochs: int, lr: float, frozen: bool = False
+) -> tuple[float, float, int]:
+    """Seconds of training, score, and real tokens seen, with transformers alone."""
+    files = locate("minilm")
+    tokenizer = tokenizer_of(files)
+    kind = AutoModelForSequenceClassification if task == "classify" else AutoModelForTokenClassification
+    torch.manual_seed(0)
+    with quiet():
+        model = kind.from_pretrained(files.folder, num_labels=2)
+    if frozen:
+        model.base_model.requires_grad_(False)
+
+    def encode(row: dict[str, Any]) -> dict[str, Any]:
+        if task == "classify":
+            return {**tokenizer(row["text"], truncation=True), "labels": int(row["label"])}
+        found = tokenizer(row["words"], is_split_into_words=True, truncation=True)
+        ids, before, labels = found.word_ids(), None, []
+        for word in ids:
+            labels.append(-100 if word is None or word == before else int(row["tags"][word] == "CAP"))
+            before = word
+        return {**found, "labels": labels}
+
+    train, dev = ([encode(row) for row in rows_of(paths[part])] for part in ("train", "dev"))
+    collate = (
+        DataCollatorWithPadding(tokenizer)
+        if task == "classify"
+        else DataCollatorForTokenClassification(tokenizer)
+    )
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        args = TrainingArguments(
+            folder,
+            num_train_epochs=epochs,
+            per_device_train_batch_size=BATCH,
+            per_device_eval_batch_size=64,
+            learning_rate=lr,
+            warmup_steps=0.1,
+            weight_decay=0.01,
+            seed=0,
+            use_cpu=True,
+            report_to="none",
+            disable_tqdm=True,
+            save_strategy="epoch",
+            save_total_limit=2,
+            eval_strategy="epoch",
+            logging_steps=10,
+        )
+        trainer = Trainer(
+            model=model,
+            args=args,
+            data_collator=collate,
+            train_dataset=train,
+            eval_dataset=dev,
+            compute_metrics=lambda said: {"accuracy": accuracy(said.predictions, said.label_ids)},
+        )
+        trainer.remove_callback(PrinterCallback)
+        began = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - began
+        score = trainer.evaluate()["eval_accuracy"]
+    return seconds, score, epochs * sum(len(one["input_ids"]) for one in train)
+
+
+def accuracy(logits: Any, labels: Any) -> float:
+    seen = labels != -100
+    return float((logits.argmax(-1)[seen] == labels[seen]).mean())
+
+
+def ours(
+    task: str, paths: dict[str, Path], epochs: int, lr: float, choices: Choices
+) -> tuple[float, float, float]:
+    """Seconds of the whole run, loading and tokenising left out of neither; score; share of padding."""
+    from layerwise.train.tasks.task import Columns
+
+    columns = Columns() if task == "classify" else Columns(label="tags", words="words")
+    with tempfile.TemporaryDirectory() as folder:
+        report = finetune(
+            task,
+            paths["train"],
+            Path(folder) / "out",
+            dev=paths["dev"],
+            columns=columns,
+            choices=choices,
+            settings=Settings(epochs=epochs, batch_size=BATCH, lr=lr, device="cpu", precision="fp32"),
+        )
+    assert report is not None
+    return report.seconds, report.scores["accuracy"], report.padding
+
+
+def beside_transformers(paths: dict[str, Path]) -> str:
+    """The first question."""
+    rows = []
+    for task in ("classify", "ner"):
+        pairs = [
+            (theirs(task, paths, 2, 5e-5), ours(task, paths, 2, 5e-5, Choices(patience=None)))
+            for _ in range(ROUNDS)
+        ]
+        first, second = pairs[0]
+        seconds = [statistics.median(pair[place][0] for pair in pairs) for place in (0, 1)]
+        ratio = statistics.median(mine[0] / other[0] for other, mine in pairs)
+        rows.append(
+            [
+                task,
+                f"{seconds[0]:.1f}",
+                f"{seconds[1]:.1f}",
+                f"{ratio:.2f}",
+                f"{first[1]:.3f}",
+                f"{second[1]:.3f}",
+                f"{second[2]:.1%}",
+            ]
+        )
+        print(rows[-1], flush=True)
+    head = [
+        "task",
+        "transformers, s",
+        "layerwise, s",
+        "layerwise / transformers",
+        "accuracy, theirs",
+        "ours",
+        "padding, ours",
+    ]
+    return table(head, rows)
+
+
+def frozen(paths: dict[str, Path], epochs: int) -> str:
+    """The second."""
+    rows = []
+    for task in ("classify", "ner"):
+        slow = theirs(task, paths, epochs, 1e-2, frozen=True)
+        fast = ours(task, paths, epochs, 1e-2, Choices(frozen=True, patience=None))
+        rows.append(
+            [
+                task,
+                f"{slow[0]:.1f}",
+                f"{fast[0]:.1f}",
+                f"{slow[0] / fast[0]:.1f}",
+                f"{slow[1]:.3f}",
+                f"{fast[1]:.3f}",
+            ]
+        )
+        print(rows[-1], flush=True)
+    return table(["task", "re-run, s", "run once, s", "times as fast", "accuracy, re-run", "run once"], rows)
+
+
+def main() -> None:
+    """Run, and write the results."""
+    epochs = 20
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = write(Path(scratch))
+        body = [
+            f"{EXAMPLES} sentences to train, {DEV} to evaluate after each epoch; MiniLM (6 blocks, 384 wide), batches of {BATCH}, "
+            f"float32, 2 epochs; medians of {ROUNDS} interleaved rounds. Seconds: theirs of `train()` alone, ours of all that "
+            "`finetune` does, reading, tokenising and loading among it.",
+            beside_transformers(paths),
+            f"Frozen encoder, {epochs} epochs with an evaluation each. Theirs re-runs the encoder in each epoch, under the head "
+            "of transformers; ours runs it once, under a linear head (of texts on the mean of the tokens).",
+            frozen(paths, epochs),
+        ]
+    write_results("finetune", f"cpu{torch.get_num_threads()}", "\n\n".join(body), ["accelerate"])
+
+
+if __name__ == "__main__":
+    main()

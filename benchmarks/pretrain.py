@@ -1,0 +1,153 @@
+"""How fast is pretraining, packed and with logits of masked tokens only, beside the stock model on padded batches?
+
+    python benchmarks/pretrain.py
+
+The same pairs with the same masks, forward and backward pass, interleaved: transformers' BertForPreTraining on batches
+padded to their longest pair, with the logits of every token as it computes them, and layerwise's packed batches. In
+bfloat16 too where the processor has units for it.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+
+import torch
+from timing import interleaved, table, write_results
+from torch.nn.functional import cross_entropy
+from transformers import BertForPreTraining
+
+from layerwise.models.load import quiet
+from layerwise.models.packed_pretraining import BertForPreTraining as Packed
+from layerwise.train.predictor import autocast
+from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
+from layerwise.train.pretraining.corpus import Corpus, prepare
+from layerwise.train.pretraining.masking import Masking
+from layerwise.train.pretraining.run import Shape
+from layerwise.train.settings import computes_bf16
+from layerwise.train.vocabulary import train_vocabulary
+
+ROUNDS, BATCHES, PAIRS = 5, 3, 32
+PROSE = [Path(__file__).parents[1] / "examples" / f"prose_{language}.txt" for language in ("en", "zh")]
+SHAPES = {
+    "4 × 128, 4k pieces": Shape(4_000, layers=4, hidden=128),
+    "6 × 256, 16k pieces": Shape(16_000, layers=6, hidden=256),
+}
+
+
+def main() -> None:
+    """Run, and write the results."""
+    precisions = ["fp32", *(["bf16"] if computes_bf16(torch.device("cpu")) else [])]
+    rows = []
+    for name, shape in SHAPES.items():
+        batches, vocabulary = make_batches(shape)
+        config = shape.config(shape.vocab_size, 0)
+        torch.manual_seed(0)
+        with quiet():
+            packed, stock = Packed.new(config), BertForPreTraining(copy.deepcopy(config))
+        ways = {}
+        for precision in precisions:
+            ways[f"stock {precision}"] = lambda p=precision: [run_stock(stock, batch, p) for batch in batches]
+            ways[f"packed {precision}"] = lambda p=precision: [
+                run_packed(packed, batch, p) for batch in batches
+            ]
+        times = interleaved(ways, ROUNDS)
+        tokens = sum(len(one.input_ids) for batch in batches for one in batch)
+        padded = sum(max(len(one.input_ids) for one in batch) * len(batch) for batch in batches)
+        for precision in precisions:
+            rows.append(
+                [
+                    name,
+                    precision,
+                    f"{tokens / times.median(f'stock {precision}'):,.0f}",
+                    f"{tokens / times.median(f'packed {precision}'):,.0f}",
+                    f"{times.ratio(f'stock {precision}', f'packed {precision}'):.2f}",
+                    f"{times.ratio('packed fp32', f'packed {precision}'):.2f}",
+                    f"{1 - tokens / padded:.1%}",
+                    "0 %",
+                ]
+            )
+            print(rows[-1], flush=True)
+    head = [
+        "model",
+        "precision",
+        "stock, tokens/s",
+        "packed, tokens/s",
+        "times as fast",
+        "than packed fp32",
+        "padding, stock",
+        "packed",
+    ]
+    note = (
+        ""
+        if "bf16" in precisions
+        else "\n\nThis processor has no units for bfloat16, which was not measured."
+    )
+    body = f"Forward and backward pass, {BATCHES} batches of {PAIRS} pairs, medians of {ROUNDS} rounds.\n\n{table(head, rows)}{note}"
+    write_results("pretrain", f"cpu{torch.get_num_threads()}", body)
+
+
+def make_batches(shape: Shape):  # type: ignore[no-untyped-def]
+    """Masked pairs of the example prose, five lines a document."""
+    lines = [line for path in PROSE for line in path.read_text("utf-8").splitlines()]
+    tokenizer = train_vocabulary(lines, min(shape.vocab_size, 4_000), cased=False)
+    with tempfile.TemporaryDirectory() as folder:
+        text = Path(folder) / "prose.txt"
+        text.write_text(
+            "".join(line + ("\n\n" if number % 5 == 4 else "\n") for number, line in enumerate(lines)),
+            "utf-8",
+        )
+        prepare(
+            [str(text)],
+            tokenizer,
+            Path(folder) / "corpus",
+            format=None,
+            text_column=None,
+            longest=125,
+            report=lambda said: None,
+        )
+        corpus = Corpus.load(Path(folder) / "corpus")
+        stream = PairStream(
+            corpus,
+            [list(range(len(corpus.documents) - 1))],
+            shape.max_length,
+            Frame(tokenizer.cls_token_id, tokenizer.sep_token_id),
+            Masking.of(tokenizer, False),
+            0,
+            BATCHES * PAIRS,
+        )
+        return [
+            [stream[at + place] for place in range(PAIRS)] for at in range(0, BATCHES * PAIRS, PAIRS)
+        ], tokenizer
+
+
+def run_packed(model, sequences, precision):  # type: ignore[no-untyped-def]
+    batch = packed_batch(sequences)
+    labels = batch.pop("labels")
+    with autocast(torch.device("cpu"), precision):
+        found = model(**batch)
+    loss = cross_entropy(found["prediction_logits"].float(), labels)
+    (loss + cross_entropy(found["seq_relationship_logits"].float(), batch["next_labels"])).backward()
+    model.zero_grad()
+
+
+def run_stock(model, sequences, precision):  # type: ignore[no-untyped-def]
+    pad = torch.nn.utils.rnn.pad_sequence
+    ids = [torch.from_numpy(one.input_ids) for one in sequences]
+    labels = pad([torch.full_like(one, -100) for one in ids], batch_first=True, padding_value=-100)
+    for row, one in enumerate(sequences):
+        labels[row, torch.from_numpy(one.places)] = torch.from_numpy(one.labels)
+    with autocast(torch.device("cpu"), precision):
+        model(
+            input_ids=pad(ids, batch_first=True),
+            attention_mask=pad([torch.ones_like(one) for one in ids], batch_first=True),
+            token_type_ids=pad([torch.from_numpy(one.token_type_ids) for one in sequences], batch_first=True),
+            labels=labels,
+            next_sentence_label=torch.tensor([one.random_next for one in sequences]),
+        ).loss.backward()
+    model.zero_grad()
+
+
+if __name__ == "__main__":
+    main()
