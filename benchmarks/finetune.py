@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from timing import processor, table, write_results
+from timing import table, write_results
 from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -221,12 +221,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         paths = write(Path(scratch))
         body = [
-            f"{EXAMPLES} sentences to train, {DEV} to evaluate after each epoch; MiniLM (6 blocks, 384 wide), batches of {BATCH}, "
-            f"float32, 2 epochs; medians of {ROUNDS} interleaved rounds. Seconds: theirs of `train()` alone, ours of all that "
-            "`finetune` does, reading, tokenising and loading among it.",
+            f"{EXAMPLES} sentences to train, {DEV} to evaluate after each epoch; MiniLM (6 blocks, 384 wide), batches of "
+            f"{BATCH}, float32, 2 epochs; medians of {ROUNDS} interleaved rounds. Seconds: theirs of `train()` alone, ours "
+            "of all that `finetune` does, reading, tokenising and loading among it.",
             beside_transformers(paths),
-            f"Frozen encoder, {epochs} epochs with an evaluation each. Theirs re-runs the encoder in each epoch, under the head "
-            "of transformers; ours runs it once, under a linear head (of texts on the mean of the tokens).",
+            f"Frozen encoder, {epochs} epochs with an evaluation each. Theirs re-runs the encoder in each epoch, under the "
+            "head of transformers; ours runs it once, under a linear head (of texts on the mean of the tokens).",
             frozen(paths, epochs),
         ]
     write_results("finetune", f"cpu{torch.get_num_threads()}", "\n\n".join(body), ["accelerate"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -41,17 +42,15 @@ def main() -> None:
     precisions = ["fp32", *(["bf16"] if computes_bf16(torch.device("cpu")) else [])]
     rows = []
     for name, shape in SHAPES.items():
-        batches, vocabulary = make_batches(shape)
+        batches, _vocabulary = make_batches(shape)
         config = shape.config(shape.vocab_size, 0)
         torch.manual_seed(0)
         with quiet():
             packed, stock = Packed.new(config), BertForPreTraining(copy.deepcopy(config))
         ways = {}
         for precision in precisions:
-            ways[f"stock {precision}"] = lambda p=precision: [run_stock(stock, batch, p) for batch in batches]
-            ways[f"packed {precision}"] = lambda p=precision: [
-                run_packed(packed, batch, p) for batch in batches
-            ]
+            ways[f"stock {precision}"] = partial(run_all, run_stock, stock, batches, precision)
+            ways[f"packed {precision}"] = partial(run_all, run_packed, packed, batches, precision)
         times = interleaved(ways, ROUNDS)
         tokens = sum(len(one.input_ids) for batch in batches for one in batch)
         padded = sum(max(len(one.input_ids) for one in batch) * len(batch) for batch in batches)
@@ -84,7 +83,8 @@ def main() -> None:
         if "bf16" in precisions
         else "\n\nThis processor has no units for bfloat16, which was not measured."
     )
-    body = f"Forward and backward pass, {BATCHES} batches of {PAIRS} pairs, medians of {ROUNDS} rounds.\n\n{table(head, rows)}{note}"
+    what = f"Forward and backward pass, {BATCHES} batches of {PAIRS} pairs, medians of {ROUNDS} rounds."
+    body = f"{what}\n\n{table(head, rows)}{note}"
     write_results("pretrain", f"cpu{torch.get_num_threads()}", body)
 
 
@@ -120,6 +120,11 @@ def make_batches(shape: Shape):  # type: ignore[no-untyped-def]
         return [
             [stream[at + place] for place in range(PAIRS)] for at in range(0, BATCHES * PAIRS, PAIRS)
         ], tokenizer
+
+
+def run_all(run, model, batches, precision):  # type: ignore[no-untyped-def]
+    for batch in batches:
+        run(model, batch, precision)
 
 
 def run_packed(model, sequences, precision):  # type: ignore[no-untyped-def]

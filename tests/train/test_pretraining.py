@@ -253,10 +253,12 @@ def test_a_resumed_run_has_the_losses_of_an_undisturbed_one(text: Path, tmp_path
     stopped = tmp_path / "stopped"
     assert pretrain(text, stopped, shape=shape, settings=how, save_every=10, minutes=1e-6) is None
     assert not (stopped / "config.json").exists()
-    assert pretrain(text, stopped, shape=shape, settings=how, save_every=10, resume=True) is not None
-    assert curve(stopped) == curve(tmp_path / "whole")
     with pytest.raises(UsageError, match="was begun with lr 0.001, and now it is 0.01"):
         pretrain(text, stopped, shape=shape, settings=Settings(steps=24, lr=1e-2), resume=True)
+    assert pretrain(text, stopped, shape=shape, settings=how, save_every=10, resume=True) is not None
+    assert curve(stopped) == curve(tmp_path / "whole")
+    with pytest.raises(UsageError, match="is finished"):
+        pretrain(text, stopped, shape=shape, settings=how, save_every=10, resume=True)
 
 
 def test_a_corpus_of_one_document_has_no_random_pairs(tmp_path: Path) -> None:

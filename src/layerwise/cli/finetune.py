@@ -97,7 +97,7 @@ def command(
 ) -> None:
     """Train a head on a model: classify texts, tag words, answer questions, compare or generate texts.
 
-    Runs on several devices under `torchrun` or `accelerate launch`, with the same curve.
+    Runs on several devices under `torchrun` or `accelerate launch`, with the same curve but for dropout.
     """
     from layerwise.cli.training_table import print_finetuned
     from layerwise.train.finetune import Choices, finetune

@@ -88,6 +88,7 @@ def command(
             batch_tokens=batch_tokens,
             revision=revision,
             allow_pickle=allow_pickle,
+            say=lambda note: typer.echo(f"layerwise: note: {note}", err=True),
         )
         lines = _json(said) if as_json else (line for one in said for line in one.lines())
     else:

@@ -69,7 +69,7 @@ def command(
 ) -> None:
     """Pretrain a BERT on raw text: vocabulary, masked tokens, next sentences.
 
-    Runs on several devices under `torchrun` or `accelerate launch`, with the same curve.
+    Runs on several devices under `torchrun` or `accelerate launch`, with the same curve but for dropout.
     """
     from layerwise.cli.training_table import print_pretrained
     from layerwise.train.pretraining.run import Shape, pretrain

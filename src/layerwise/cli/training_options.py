@@ -88,7 +88,8 @@ def describe(progress: TrainingProgress) -> str:
         parts.append(f"loss {progress.loss:.4f}")
     for name, value in list(progress.scores.items())[:1]:
         parts.append(f"{name} {value:.3f}")
-    parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
+    if progress.tokens:
+        parts.append(f"{progress.tokens_per_second:,.0f} tokens/s")
     if progress.seconds_left is not None:
         parts.append(f"{clock(progress.seconds_left)} left")
     return " · ".join(parts)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from layerwise.cli.console import console, print_table
 from layerwise.cli.progress import clock, size
+from layerwise.reports.wording import counted
 
 if TYPE_CHECKING:
     from layerwise.reports.training import EvaluationReport, FinetuneReport, PretrainReport, PruneReport
@@ -57,9 +58,10 @@ def print_finetuned(report: FinetuneReport) -> None:
     out.print()
     _print_scores(report.scores, report.metric, report.majority, ("before training", report.untrained))
     out.print()
+    speed = f", {report.tokens_per_second:,.0f} tokens/s, {report.padding:.1%} padding"
     out.print(
         f"Written to {report.output}: the weights of step {report.best_step} of {report.steps}; "
-        f"{clock(report.seconds)}, {report.tokens_per_second:,.0f} tokens/s, {report.padding:.1%} padding.",
+        f"{clock(report.seconds)}{speed if report.tokens_per_second else ''}.",
         style="bold",
     )
     if report.shares:
@@ -122,8 +124,8 @@ def print_pruned(report: PruneReport) -> None:
     print_table(out, heads, rows)
     out.print()
     gone = sum(map(len, report.heads.values()))
-    heads_note = f", {gone} heads removed" if gone else ""
-    out.print(f"Written to {report.output}: {report.blocks} blocks{heads_note}.", style="bold")
+    heads_note = f", {counted(gone, 'head')} removed" if gone else ""
+    out.print(f"Written to {report.output}: {counted(report.blocks, 'block')}{heads_note}.", style="bold")
     for note in report.notes:
         out.print(f"Note: {note}", style="dim")
 

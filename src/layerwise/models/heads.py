@@ -48,6 +48,8 @@ def kind_of_head(files: ModelFiles) -> str | None:
         ModelError: config.json cannot be used.
     """
     for name in getattr(config_of(files), "architectures", None) or ():
+        if name == "ElectraForPreTraining":  # it tells tokens that were exchanged, and predicts none
+            return None
         for ending, kind in _ENDINGS.items():
             if name.endswith(ending):
                 return kind

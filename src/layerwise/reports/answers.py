@@ -44,13 +44,16 @@ class TextLabel:
 
 @dataclass(frozen=True, slots=True)
 class TaggedWord:
-    """A word with its tag; `start` and `end` are half-open offsets (code points) into the text."""
+    """A word with its tag; `start` and `end` are half-open offsets (code points) into the text.
+
+    A word that got no token has no label (None), where there is no tag that stands for none (`O`).
+    """
 
     word: str
     start: int
     end: int
-    label: str
-    probability: float
+    label: str | None
+    probability: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,9 @@ class TaggedText:
         shown: list[str] = []
         for one in self.words if self.entities is None else self.entities:
             surface = one.word if isinstance(one, TaggedWord) else one.text
+            share = "_" if one.probability is None else f"{one.probability:.4f}"
             shown.append(
-                "\t".join(
-                    (str(one.start), str(one.end), flat(one.label), f"{one.probability:.4f}", flat(surface))
-                )
+                "\t".join((str(one.start), str(one.end), flat(one.label or "_"), share, flat(surface)))
             )
         return [*shown, ""]
 

@@ -80,7 +80,7 @@ def refuse(target: Path, source: Path, overwrite: bool) -> None:
     real, origin = target.expanduser().resolve(), source.resolve()
     if real == origin or real.is_relative_to(origin) or origin.is_relative_to(real):
         raise UsageError(
-            f"{target} and the model's own folder {source} lie in each other: choose another folder to ship to."
+            f"{target} and the model's own folder {source} lie in each other: choose another folder."
         )
     refuse_there(target, overwrite)
 

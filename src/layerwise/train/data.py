@@ -69,7 +69,10 @@ def read_examples(
         records: Iterator[TextRecord] = read_squad(given, columns.label or "answers", skipped)
     else:
         options = replace(task.source(columns, with_target), on_bad_row=skipped if skipped.allowed else None)
-        records = Sources(given, options).records()
+        sources = Sources(given, options)
+        if columns.text is None and all(file.format == ".txt" for file in sources.files):
+            sources.options = replace(options, text_column=None)  # the only column there
+        records = sources.records()
     for record in records:
         try:
             yield task.example(record, columns, with_target)

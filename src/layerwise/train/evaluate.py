@@ -66,18 +66,16 @@ def evaluate(
     if not examples:
         raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, chosen, batch_tokens)
-    predictions = list(predictor(examples))
+    predictions = list(predictor(map(task.fitting, examples)))
     notes = skipped.note()
-    if task.truncated:
-        notes.append(
-            f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut at their end."
-        )
+    notes += task.cut_note()
+    scores = task.scores(examples, predictions)
     return EvaluationReport(
         task.name,
         model,
         len(examples),
         task.metric,
-        task.scores(examples, predictions),
+        {task.metric: scores[task.metric], **scores},
         task.baseline(examples),
         time.perf_counter() - began,
         tuple(notes),

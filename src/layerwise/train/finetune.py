@@ -23,14 +23,13 @@ from layerwise.models.self_check import build_engine
 from layerwise.models.tokenization import longest_window
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import StateBatches, TokenBatches
-from layerwise.train.checkpoints import last_whole
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
 from layerwise.train.encoder_decoder import MOST_UNKNOWN, NEW, covers, join
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
 from layerwise.train.predictor import Predictor
-from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse
+from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse, resume_from
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.seq2seq import Generation
@@ -255,7 +254,8 @@ class _Finetuning:
 
         untrained = evaluate()[task.metric]
         loop = self._loop(trained, task, train_features, batches, evaluate)
-        checkpoint = last_whole(self.folder / CHECKPOINTS) if self.resume else None
+        checkpoint = resume_from(self.folder) if self.resume else None
+        self.state.wait_for_everyone()
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         scores = evaluate()
         if not self.state.is_main_process:
@@ -422,10 +422,7 @@ class _Finetuning:
                 "training made nothing better on the development part: train longer (--epochs), with another --lr, or on "
                 "more data."
             )
-        if task.truncated:
-            notes.append(
-                f"{task.truncated:,} texts are longer than {task.max_length} tokens and were cut: see --max-length."
-            )
+        notes += task.cut_note()
         if isinstance(task, Generation) and task.unknown > MOST_UNKNOWN:
             notes.append(
                 f"{task.unknown:.1%} of the target's tokens are unknown to the decoder, which can never write them: take a "

@@ -27,6 +27,7 @@ from layerwise.models.locate import ModelFiles, locate
 from layerwise.models.pruned import take_out_heads
 from layerwise.models.tokenization import longest_window
 from layerwise.train.batches import TokenBatches
+from layerwise.train.run_folder import FINISHED
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Task
@@ -114,7 +115,7 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
             task.target_tokenizer.save_pretrained(draft / DECODER_TOKENIZER)
     if isinstance(model, PairModel) and model.head.mix is None:
         _for_sentence_transformers(draft, model, task)
-    for path in sorted(draft.iterdir()):
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
         target = folder / path.name
         if target.is_dir():
             shutil.rmtree(target)

@@ -84,8 +84,10 @@ class MaskFiller:
                 output = self._model(**inputs)
             logits = output["logits"] if "logits" in output else output["prediction_logits"]
             found = []
+            special = torch.tensor(self._tokenizer.all_special_ids, device=logits.device)
             for row, one in zip(logits, features, strict=True):
                 shares = row[torch.from_numpy(one.places).to(row.device)].float().softmax(-1)
+                shares[:, special] = 0.0  # [UNK] and its like fill nothing
                 best = shares.topk(min(self._top, shares.shape[-1]))
                 found.append(tuple(map(self._tokens, best.indices.tolist(), best.values.tolist())))
         return found

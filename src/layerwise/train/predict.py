@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ def predict(
     batch_tokens: int | None = None,
     revision: str | None = None,
     allow_pickle: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Prediction]:
     """What a model says of each text: labels, entities, answers, similarities, generated texts, filled masks.
 
@@ -44,6 +45,7 @@ def predict(
         limit: take only the first texts.
         beams: of the search, for texts that are generated.
         top: tokens for each mask.
+        say: told at the end, in sentences, what was left out or cut.
 
     Raises:
         UsageError: it is for no task that can be run.
@@ -63,7 +65,7 @@ def predict(
             source, SourceOptions(named.text, id_column=named.id, format=named.format)
         ).records()
         return MaskFiller(files, kind, place, chosen, tokens, top)(islice(records, limit))
-    return _of_task(files, named, source, skipped, limit, beams, (place, chosen, tokens))
+    return _of_task(files, named, source, skipped, limit, beams, (place, chosen, tokens), say)
 
 
 def _of_task(
@@ -74,6 +76,7 @@ def _of_task(
     limit: int | None,
     beams: int,
     how: Any,
+    say: Callable[[str], None],
 ) -> Iterator[Prediction]:
     trained = load_trained(files.name, files.revision, files.pickled).to_run()
     task = trained.task
@@ -82,4 +85,6 @@ def _of_task(
     place, precision, tokens = how
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, precision, tokens)
     examples: Iterable[Example] = read_examples(type(task), source, columns, skipped, with_target=False)
-    return predictor(islice(examples, limit))
+    yield from predictor(islice(map(task.fitting, examples), limit))
+    for note in (*skipped.note(), *task.cut_note()):
+        say(note)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from layerwise.errors import UsageError
+from layerwise.train.checkpoints import last_whole
 from layerwise.whole_file import check_folder
 
 RUN = "run.json"
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
+FINISHED = "config.json"
+"""Written at the end: a folder that has it is a model."""
 
 
 def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool) -> None:
@@ -29,6 +33,10 @@ def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool
     if resume:
         if not run.is_file():
             raise UsageError(f"{folder} holds no run to go on with: leave --resume out.")
+        if (folder / FINISHED).is_file():
+            raise UsageError(
+                f"the run in {folder} is finished: leave --resume out, and pass --overwrite to begin anew."
+            )
         _check_same(folder, json.loads(run.read_text("utf-8")), json.loads(json.dumps(document)))
         return
     if not folder.exists() or not any(folder.iterdir()):
@@ -49,6 +57,18 @@ def claim(folder: Path, document: dict[str, Any], resume: bool) -> None:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / RUN).write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
+
+
+def resume_from(folder: Path) -> Path | None:
+    """The last whole checkpoint of a run, with the log cut back to it; None: it begins anew."""
+    checkpoint = last_whole(folder / CHECKPOINTS)
+    step = 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
+    log = folder / LOG
+    if log.is_file() and int(os.environ.get("RANK", "0")) == 0:
+        lines = log.read_text("utf-8").splitlines()
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        log.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+    return checkpoint
 
 
 def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -110,4 +111,7 @@ def require_training() -> None:
         MissingExtraError: it is not.
     """
     for module in ("accelerate", "sklearn", "seqeval", "sacrebleu"):
-        require(module, REQUIREMENT, "training")
+        if (
+            find_spec(module) is None
+        ):  # importing all of them takes a second, and not all are needed each time
+            require(module, REQUIREMENT, "training")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from layerwise.models.heads import load_with_head
-from layerwise.models.load import quiet
+from layerwise.models.load import config_of, quiet
 from layerwise.models.locate import ModelFiles
 from layerwise.models.packed_attention import PACKED, register
 from layerwise.models.packed_pretraining import BertForPreTraining
@@ -41,7 +41,7 @@ def pretraining_scores(
         ModelError: the model cannot be loaded, or its heads were never trained.
         SourceError: the data cannot be read, or holds too little.
     """
-    if kind == "masked":
+    if kind == "masked" or config_of(files).model_type != "bert":
         subject = MaskedSubject(files, kind, data, columns)
         subject.model.to(device)
         return subject.scores(), sum(len(one.places) for one in subject.features)

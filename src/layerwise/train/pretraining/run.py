@@ -17,14 +17,13 @@ from layerwise.errors import LayerwiseError, SourceError, UsageError
 from layerwise.models.load import pick_device, quiet
 from layerwise.models.packed_pretraining import BertForPreTraining
 from layerwise.reports.training import PretrainReport, TrainingProgress
-from layerwise.train.checkpoints import last_whole
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
 from layerwise.train.pretraining.corpus import Corpus, prepare, read_documents
 from layerwise.train.pretraining.held_out import HeldOut, split_documents
 from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.masking import Masking
-from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse
+from layerwise.train.run_folder import CHECKPOINTS, FINISHED, LOG, claim, refuse, resume_from
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.vocabulary import train_vocabulary
 
@@ -176,7 +175,7 @@ def pretrain(
         return None
     tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
     run = _Pretraining(
-        folder, form, how, pairs, state, device, precision, tokenizer, progress, save_every, minutes
+        folder, form, how, pairs, state, device, precision, tokenizer, progress, save_every, minutes, say
     )
     return run.train(resume)
 
@@ -251,6 +250,7 @@ class _Pretraining:
     progress: Callable[[TrainingProgress], None]
     save_every: int
     minutes: float | None
+    say: Callable[[str], None]
 
     def train(self, resume: bool) -> PretrainReport | None:
         assert self.how.steps is not None
@@ -273,10 +273,15 @@ class _Pretraining:
             return scorer.scores(loop.model, self.device, self.precision)
 
         loop = self._loop(model, stream, losses, evaluate)
-        checkpoint = last_whole(self.folder / CHECKPOINTS) if resume else None
+        checkpoint = resume_from(self.folder) if resume else None
         began = time.perf_counter()
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if result.global_step < self.how.steps or not self.state.is_main_process:
+            if self.state.is_main_process:
+                self.say(
+                    f"stopped at step {result.global_step:,} of {self.how.steps:,}, with a checkpoint: the same command "
+                    "with --resume goes on"
+                )
             self.state.wait_for_everyone()
             return None
         scores = evaluate()
@@ -341,6 +346,7 @@ class _Pretraining:
         with quiet():
             model.save_pretrained(draft)
             self.tokenizer.save_pretrained(draft)
-        for path in sorted(draft.iterdir()):
+        for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
             path.replace(self.folder / path.name)
         draft.rmdir()
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)

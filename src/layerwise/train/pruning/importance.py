@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -46,17 +46,28 @@ def _ablated(subject: Subject, masks: list[torch.Tensor]) -> list[torch.Tensor]:
     return moved
 
 
-def least_important(importance: list[list[float]], share: float) -> dict[int, list[int]]:
-    """The least important heads over all blocks, in all `share` of them; one at least stays in each block."""
+def least_important(
+    importance: list[list[float]], share: float, gone: Mapping[int, Sequence[int]] | None = None
+) -> dict[int, list[int]]:
+    """The least important heads over all blocks, in all `share` of them; one at least stays in each block.
+
+    Args:
+        gone: heads that were removed before, by block.
+    """
+    before = gone or {}
     ranked = sorted(
-        (value, block, head) for block, row in enumerate(importance, 1) for head, value in enumerate(row)
+        (value, block, head)
+        for block, row in enumerate(importance, 1)
+        for head, value in enumerate(row)
+        if head not in before.get(block, ())
     )
     wanted = round(share * len(ranked))
     removed: dict[int, list[int]] = {}
     for _, block, head in ranked:
         if sum(map(len, removed.values())) == wanted:
             break
-        if len(removed.get(block, ())) + 1 < len(importance[block - 1]):
+        taken = len(removed.get(block, ())) + len(before.get(block, ()))
+        if taken + 1 < len(importance[block - 1]):
             removed.setdefault(block, []).append(head)
     return {block: sorted(heads) for block, heads in sorted(removed.items())}
 

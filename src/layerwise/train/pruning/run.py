@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -106,7 +107,7 @@ def prune(
         subject = subject_of(files, given, columns or Columns(), skipped)
         if given and not subject.features:
             raise UsageError("no row of the data can be used: leave --skip-bad out to see why.")
-        before = _measured("before", subject, files.folder)
+        before = _before(subject, files.folder)
         notes = [*skipped.note(), *_cut(subject, cuts, say)]
         heads = {str(block): numbers for block, numbers in removed_heads(subject.encoder.config).items()}
         subject.save(folder, {"from": model, "heads": heads, **_named(cuts)})
@@ -132,7 +133,8 @@ def prune(
 
 
 def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
-    notes = []
+    notes: list[str] = []
+    gone: dict[int, list[int]] = {}
     if cuts.drop_layers:
         subject.drop(cuts.drop_layers)
     if cuts.least_useful:
@@ -149,14 +151,16 @@ def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
     if cuts.heads:
         attention_of(subject.encoder, 1)
         say("measuring the heads")
-        gone = least_important(head_importance(subject), cuts.heads)
+        gone = least_important(head_importance(subject), cuts.heads, removed_heads(subject.encoder.config))
+    if cuts.magnitude:  # before heads are zeros, which would count as the smallest
+        _zero_smallest(subject, cuts.magnitude)
+    if gone:
         zero_heads(subject.encoder, gone)
         notes.append(
             f"{sum(map(len, gone.values()))} heads are removed: layerwise takes them out when it loads the folder; "
             "elsewhere they are zeros, which give the same numbers at the old speed."
         )
     if cuts.magnitude:
-        _zero_smallest(subject, cuts.magnitude)
         notes.append(
             "Weights that are set to 0 make a model neither smaller on the disk nor faster by themselves: they compress, "
             "and they show how much it can lose."
@@ -177,6 +181,18 @@ def _zero_smallest(subject: Subject, share: float) -> None:
     global_unstructured(weights, L1Unstructured, amount=share)
     for module, name in weights:
         remove(module, name)  # type: ignore[no-untyped-call]
+
+
+def _before(subject: Subject, folder: Path) -> Pruned:
+    """The model as it is run: where heads were removed before, without them."""
+    whole = subject.model, subject.encoder
+    if removed_heads(subject.encoder.config):
+        subject.model, subject.encoder = copy.deepcopy(whole)  # one copy: the encoder is a part of the model
+        take_out_heads(subject.encoder)
+    try:
+        return _measured("before", subject, folder)
+    finally:
+        subject.model, subject.encoder = whole
 
 
 def _measured(name: str, subject: Subject, folder: Path, run: Any = None) -> Pruned:

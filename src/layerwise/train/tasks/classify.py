@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from layerwise.analysis.label_codes import as_classes
-from layerwise.errors import SourceError
+from layerwise.errors import SourceError, UsageError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.reports.answers import TextLabel
@@ -32,6 +32,7 @@ class Classification(Task):
     def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
         super().__init__(tokenizer, max_length, labels)
         self.class_weights: Tensor | None = None
+        self.pairs: bool | None = None
         self.tokenization = Tokenization(tokenizer, max_length, long_text="truncate", align=False)
 
     @classmethod
@@ -55,6 +56,22 @@ class Classification(Task):
     @classmethod
     def labels_of(cls, examples: Sequence[Example]) -> tuple[str, ...]:
         return as_classes(np.array([example.target for example in examples], object), "label")[1]
+
+    def prepare(self, examples: Sequence[Example]) -> None:
+        self.pairs = any(example.record.text_pair is not None for example in examples)
+
+    def document(self) -> dict[str, Any]:
+        return {**super().document(), "pairs": self.pairs}
+
+    def configure(self, document: Mapping[str, Any]) -> None:
+        self.pairs = document.get("pairs")
+
+    def fitting(self, example: Example) -> Example:
+        if self.pairs is not None and self.pairs != (example.record.text_pair is not None):
+            was = "pairs of texts" if self.pairs else "single texts"
+            fix = "name the second with --pair-column" if self.pairs else "leave --pair-column out"
+            raise UsageError(f"the model was trained on {was}, and {example.place} is none of these: {fix}.")
+        return example
 
     def weigh_classes(self, examples: Sequence[Example]) -> None:
         """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced` (King & Zeng 2001)."""

@@ -128,25 +128,30 @@ class Tagging(Task):
         record, outside = example.record, self.labels.index("O") if "O" in self.labels else 0
         assert record.words is not None and self._grammar is not None
         scores = np.full((len(record.words), len(self.labels)), -30.0)
-        scores[:, outside] = 0.0  # a word without a token
+        scores[:, outside] = 0.0  # a word without a token is outside
+        read = np.zeros(len(record.words), bool)
         for feature, rows in zip(features, said, strict=True):
             scores[feature.owner] = rows
+            read[feature.owner] = True
+        read |= "O" in self.labels
         path = best_path(scores, self._grammar)
         shares = np.exp(scores[np.arange(len(path)), path])
         words = tuple(
             TaggedWord(record.text[start:end], start, end, self.labels[code], float(share))
-            for (start, end), code, share in zip(record.words, path, shares, strict=True)
+            if known
+            else TaggedWord(record.text[start:end], start, end, None, None)
+            for (start, end), code, share, known in zip(record.words, path, shares, read, strict=True)
         )
         return TaggedText(number, record.text, words, self._entities(record.text, words))
 
     def _entities(self, text: str, words: Sequence[TaggedWord]) -> tuple[Entity, ...] | None:
         if self.scheme is None:
             return None
-        return tuple(_entity(text, words, span) for span in spans_of([word.label for word in words]))
+        return tuple(_entity(text, words, span) for span in spans_of([word.label or "O" for word in words]))
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[TaggedText]) -> dict[str, float]:
         given = [list(example.target) for example in examples]
-        found = [[word.label for word in prediction.words] for prediction in predictions]
+        found = [[word.label or "_" for word in prediction.words] for prediction in predictions]
         return tag_scores(given, found, self.scheme is not None)
 
     def baseline(self, examples: Sequence[Example]) -> float | None:
@@ -184,7 +189,7 @@ def tag_scores(given: Sequence[list[str]], found: Sequence[list[str]], spans: bo
 def _entity(text: str, words: Sequence[TaggedWord], span: Span) -> Entity:
     part = words[span.start : span.end]
     start, end = part[0].start, max(word.end for word in part)
-    share = sum(word.probability for word in part) / len(part)
+    share = sum(word.probability or 0.0 for word in part) / len(part)
     return Entity(text[start:end], start, end, span.kind, share)
 
 

@@ -153,7 +153,7 @@ class Generation(Task):
 
 
 def text_scores(given: Sequence[str], found: Sequence[str]) -> dict[str, float]:
-    """BLEU and chrF by sacrebleu (Post 2018), and the share of outputs that are exactly as given, in per cent.
+    """BLEU and chrF by sacrebleu (Post 2018), from 0 to 100, and the share of outputs that are exactly as given.
 
     BLEU splits Chinese into characters (sacrebleu's tokenizer `zh`) where the given texts are mostly Chinese.
     """
@@ -167,5 +167,5 @@ def text_scores(given: Sequence[str], found: Sequence[str]) -> dict[str, float]:
     return {
         "bleu": float(BLEU(tokenize=tokenize).corpus_score(list(found), [list(given)]).score),
         "chrf": float(CHRF().corpus_score(list(found), [list(given)]).score),
-        "exact_match": 100 * exact,
+        "exact_match": exact,
     }

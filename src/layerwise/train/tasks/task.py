@@ -167,6 +167,21 @@ class Task(ABC):
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         """Sum over the labels in the batch, divided by `num_items_in_batch`: those of the whole step."""
 
+    def fitting(self, example: Example) -> Example:
+        """The example, if it is one that the model can be asked about.
+
+        Raises:
+            UsageError: it is not.
+        """
+        return example
+
+    def cut_note(self) -> list[str]:
+        """How many texts were cut at their end, in a sentence; none if none was."""
+        if not self.truncated:
+            return []
+        number = "1 text is" if self.truncated == 1 else f"{self.truncated:,} texts are"
+        return [f"{number} longer than {self.max_length} tokens and cut at the end."]
+
     def run(self, model: Any, inputs: Mapping[str, Tensor]) -> Any:
         """A forward pass to predict."""
         return model(**inputs)
