@@ -39,7 +39,7 @@ from layerwise.train.finetune import Choices, finetune
 from layerwise.train.settings import Settings
 
 ROUNDS = 3
-EXAMPLES, DEV = 800, 200
+EXAMPLES, DEV = 320, 200
 BATCH = 32
 WORDS = Path(__file__).parents[1] / "examples" / "prose_en.txt"
 

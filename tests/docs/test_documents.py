@@ -31,7 +31,7 @@ DOCUMENTS = [
     "src/layerwise/store/FORMAT.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
 ]
-LINKING = [*DOCUMENTS, "examples/README.md"]
+LINKING = [*DOCUMENTS, "examples/README.md", "examples/training/README.md"]
 KINDS = {
     "python": "python",
     "py": "python",

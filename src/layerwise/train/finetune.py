@@ -13,18 +13,15 @@ import torch
 from accelerate import PartialState
 
 from layerwise.errors import SourceError, UsageError, choose
-from layerwise.models.anatomy import dissect
-from layerwise.models.cut import cut
-from layerwise.models.heads import new_head
-from layerwise.models.layered import HeadOnStates, LayeredModel, PairModel
-from layerwise.models.load import load, pick_device
-from layerwise.models.locate import EMBEDDED, locate
-from layerwise.models.self_check import build_engine
-from layerwise.models.tokenization import longest_window
+from layerwise.models.layered import HeadOnStates, LayeredModel
+from layerwise.models.load import pick_device
+from layerwise.models.locate import EMBEDDED
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import StateBatches, TokenBatches
+from layerwise.train.building import build
+from layerwise.train.choices import Choices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
-from layerwise.train.encoder_decoder import MOST_UNKNOWN, NEW, covers, join
+from layerwise.train.encoder_decoder import MOST_UNKNOWN
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
@@ -34,32 +31,8 @@ from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Columns, Example, Feature, Task
-from layerwise.types import Layer
 
-MIXES = ("none", "scalar")
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What is trained.
-
-    Attributes:
-        blocks: the first blocks that are kept; None: all.
-        frozen: whether the encoder stays as it is, and the head alone learns.
-        mix: `none` (the last layer) or `scalar` (a learned mix of all layers).
-        class_weights: whether rare classes count more.
-        max_length: most tokens of a sequence; None: the model's, at most 512.
-        patience: evaluations without a better score before training stops; None: never.
-        decoder: for seq2seq, the model that the decoder begins as; None: the same.
-    """
-
-    blocks: int | None = None
-    frozen: bool = False
-    mix: str = "none"
-    class_weights: bool = False
-    max_length: int | None = None
-    patience: int | None = 3
-    decoder: str | None = None
+__all__ = ["Choices", "finetune"]
 
 
 def finetune(
@@ -106,9 +79,8 @@ def finetune(
     require_training()
     chosen, how, named = choices or Choices(), settings or Settings(), columns or Columns()
     choose("task", task, TASKS)
-    choose("mix", chosen.mix, MIXES)
     how.check()
-    _refuse_unfit(task, chosen)
+    chosen.refuse_unfit(task)
     state = PartialState(cpu=pick_device(how.device).type == "cpu")
     device = state.device if how.device == "auto" else pick_device(how.device)
     precision = pick_precision(how.precision, device)
@@ -142,23 +114,6 @@ def finetune(
         document,
         progress,
     ).run()
-
-
-def _refuse_unfit(task: str, chosen: Choices) -> None:
-    if task == "seq2seq" and (chosen.mix != "none" or chosen.frozen):
-        raise UsageError(
-            "--mix scalar or --frozen was given for seq2seq: its decoder reads the last layer of an encoder that learns "
-            "with it; leave them out, and choose its depth with --layers."
-        )
-    if task != "seq2seq" and chosen.decoder is not None:
-        raise UsageError(f"--decoder was given for {task}: it is for seq2seq.")
-    if task == "similarity" and chosen.frozen and chosen.mix == "none":
-        raise UsageError(
-            "similarity has no head, so nothing would be trained with --frozen: leave it out, or add --mix scalar to learn "
-            "the mix of the layers."
-        )
-    if chosen.class_weights and task not in ("classify", "ner"):
-        raise UsageError(f"--class-weights was given for {task}, which has no classes: leave it out.")
 
 
 def _run_document(
@@ -223,7 +178,7 @@ class _Finetuning:
         skipped = Skipped(self.skip_bad)
         train, dev = self._examples(skipped)
         torch.manual_seed(self.how.seed)
-        model, task = self._build(train)
+        model, task = build(self.kind, self.name, self.loading, self.chosen, train, self.notes.append)
         dev = known_to(task, dev, skipped)
         if not dev:
             raise SourceError(
@@ -324,52 +279,6 @@ class _Finetuning:
                 return kind.example(record, columns, with_target), record.kept[column]
 
         return read_examples(Splitting, self.data, self.columns, skipped)
-
-    def _build(self, train: list[Example]) -> tuple[Any, Task]:
-        files = locate(self.name, *self.loading)
-        loaded = load(files)
-        encoder = loaded.model
-        longest = longest_window(dissect(encoder, encoder.config).max_positions, loaded.tokenizer)
-        length = self._length(longest)
-        if self.chosen.blocks is not None:
-            encoder = self._cut(encoder, self.chosen.blocks, loaded.missing)
-        labels = self.kind.labels_of(train)
-        task = self.kind(loaded.tokenizer, length, labels)
-        task.prepare(train)
-        if self.chosen.class_weights:
-            task.weigh_classes(train)  # type: ignore[attr-defined]
-        if isinstance(task, Generation):
-            decoder = self.chosen.decoder or (self.name if covers(task) else NEW)
-            if self.chosen.decoder is None and decoder == NEW:
-                self.notes.append(
-                    f"{task.unknown:.1%} of the target's tokens are unknown to {self.name!r}, so the decoder begins new, "
-                    "with a vocabulary of the targets (--decoder new)."
-                )
-            return join(encoder, task, decoder, self.loading, train), task
-        if self.chosen.mix == "scalar" or self.chosen.frozen or task.head == "pair":
-            outputs = {"question": 2, "pair": None}.get(task.head, len(labels))
-            kind = PairModel if task.head == "pair" else LayeredModel
-            layers = self._layers(encoder)
-            return kind(encoder, layers, outputs, pooled=task.pooled, frozen=self.chosen.frozen), task
-        return new_head(encoder, task.head, labels, f"{self.name!r}"), task
-
-    def _length(self, longest: int) -> int:
-        given = self.chosen.max_length
-        if given is not None and not 8 <= given <= longest:
-            raise UsageError(f"max-length is {given}: the model {self.name!r} takes 8 to {longest} tokens.")
-        return given or min(longest, 512)
-
-    def _layers(self, encoder: Any) -> tuple[Layer, ...]:
-        number = int(encoder.config.num_hidden_layers)
-        if self.chosen.mix == "scalar":
-            return tuple(range(number + 1))
-        return ("final",) if build_engine(encoder, "auto")[0].has_final else (number,)
-
-    def _cut(self, encoder: Any, blocks: int, missing: tuple[str, ...]) -> Any:
-        number = int(encoder.config.num_hidden_layers)
-        if not 1 <= blocks <= number:
-            raise UsageError(f"--layers is {blocks}: {self.name!r} has 1 to {number} blocks to keep.")
-        return encoder if blocks == number else cut(encoder, blocks, missing)[0]
 
     def _loop(
         self,

@@ -156,8 +156,8 @@ class Loop(Trainer):
         batch = {name: value.tolist() for name, value in inputs.items() if isinstance(value, torch.Tensor)}
         path.write_text(json.dumps({"step": step, "loss": str(loss), **batch}), "utf-8")
         raise NumericError(
-            f"the loss of step {step} is {loss}: training stopped, and the batch is in {path}; begin anew with a lower --lr, a "
-            "longer --warmup, or --precision fp32."
+            f"the loss of step {step} is {loss}: training stopped, and the batch is in {path}; begin anew with a "
+            "lower --lr, a longer --warmup, or --precision fp32."
         )
 
 

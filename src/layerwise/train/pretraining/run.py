@@ -11,96 +11,24 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import BertConfig, BertTokenizer
+from transformers import BertTokenizer
 
-from layerwise.errors import LayerwiseError, SourceError, UsageError
+from layerwise.errors import UsageError
 from layerwise.models.load import pick_device, quiet
 from layerwise.models.packed_pretraining import BertForPreTraining
 from layerwise.reports.training import PretrainReport, TrainingProgress
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
-from layerwise.train.pretraining.corpus import Corpus, prepare, read_documents
+from layerwise.train.pretraining.corpus import Corpus
 from layerwise.train.pretraining.held_out import HeldOut, split_documents
 from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.masking import Masking
-from layerwise.train.run_folder import CHECKPOINTS, FINISHED, LOG, claim, refuse, resume_from
+from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, make_ready
+from layerwise.train.pretraining.shape import Shape
+from layerwise.train.run_folder import CHECKPOINTS, FINISHED, LOG, refuse, resume_from
 from layerwise.train.settings import Settings, pick_precision, require_training
-from layerwise.train.vocabulary import train_vocabulary
 
-TOKENIZER = "tokenizer"
-CORPUS = "corpus"
-VOCABULARY_CHARACTERS = 60_000_000
-"""Characters that the vocabulary is trained on at most, in equal shares of the sources."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is pretrained.
-
-    Attributes:
-        vocab_size: pieces of the vocabulary, special ones included.
-        cased: whether capitals and accents are kept.
-        layers, hidden, heads: blocks, width, attention heads (None: one for each 64 of the width).
-        max_length: tokens of a pair of sentences.
-        batch_tokens: tokens of one step, over all devices.
-        whole_words: mask whole words.
-        dropout: in pretraining; 0 as in Geiping & Goldstein (2023), §4.3. The config that is saved says 0.1.
-    """
-
-    vocab_size: int = 16_000
-    cased: bool = False
-    layers: int = 6
-    hidden: int = 256
-    heads: int | None = None
-    max_length: int = 128
-    batch_tokens: int = 8_192
-    whole_words: bool = False
-    dropout: float = 0.0
-
-    @property
-    def num_heads(self) -> int:
-        return self.heads if self.heads is not None else max(1, self.hidden // 64)
-
-    def check(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            UsageError: a number is out of its range.
-        """
-        for name in ("layers", "hidden", "num_heads", "batch_tokens"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name.replace('_', ' ')} is {getattr(self, name)}: expected at least 1.")
-        if self.hidden % self.num_heads:
-            raise UsageError(
-                f"the width {self.hidden} and {self.num_heads} heads were given: expected a width that the heads divide."
-            )
-        if not 16 <= self.max_length <= 512:
-            raise UsageError(f"max-length is {self.max_length}: expected 16 to 512 tokens.")
-        if self.batch_tokens < self.max_length:
-            raise UsageError(
-                f"batch-tokens is {self.batch_tokens}: expected at least one sequence, {self.max_length} tokens."
-            )
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"the dropout is {self.dropout:g}: expected 0 or more, and less than 1.")
-
-    def config(self, vocab_size: int, pad: int) -> BertConfig:
-        """The model's config for a vocabulary.
-
-        Weights begin with BERT's standard deviation of 0.02 at its width of 768, and as the root of the width goes at
-        others: with 0.02 a narrow model attends to everything alike for thousands of steps.
-        """
-        return BertConfig(
-            vocab_size=vocab_size,
-            hidden_size=self.hidden,
-            num_hidden_layers=self.layers,
-            num_attention_heads=self.num_heads,
-            intermediate_size=4 * self.hidden,
-            max_position_embeddings=self.max_length,  # a longer one would read vectors that were never trained
-            initializer_range=0.02 * (768 / self.hidden) ** 0.5,
-            hidden_dropout_prob=self.dropout,
-            attention_probs_dropout_prob=self.dropout,
-            pad_token_id=pad,
-        )
+__all__ = ["Shape", "pretrain"]
 
 
 def pretrain(
@@ -170,7 +98,7 @@ def pretrain(
     with state.main_process_first():
         if state.is_main_process:
             refuse(folder, document, resume, overwrite)
-            _prepare(folder, document, resume, sources, form, format, text_column, say)
+            make_ready(folder, document, resume, sources, form, format, text_column, say)
     if prepare_only:
         return None
     tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
@@ -178,61 +106,6 @@ def pretrain(
         folder, form, how, pairs, state, device, precision, tokenizer, progress, save_every, minutes, say
     )
     return run.train(resume)
-
-
-def _prepare(
-    folder: Path,
-    document: dict[str, Any],
-    resume: bool,
-    sources: list[str],
-    form: Shape,
-    format: str | None,
-    text_column: str | None,
-    say: Callable[[str], None],
-) -> None:
-    """Vocabulary and token ids, unless they are there from before."""
-    if not resume or not (folder / TOKENIZER / "tokenizer.json").is_file():
-        texts = []
-        for source in sources:
-            say(f"reading {source} for the vocabulary")
-            texts += _sample(source, format, text_column, VOCABULARY_CHARACTERS // len(sources))
-        if not texts:
-            raise SourceError(f"{', '.join(sources)}: there is no text in it; expected documents.")
-        say("training the vocabulary")
-        tokenizer = train_vocabulary(texts, form.vocab_size, cased=form.cased, max_length=form.max_length)
-        claim(folder, document, resume)
-        draft = folder / f"{TOKENIZER}.part"
-        shutil.rmtree(draft, ignore_errors=True)
-        tokenizer.save_pretrained(draft)
-        shutil.rmtree(folder / TOKENIZER, ignore_errors=True)
-        draft.replace(folder / TOKENIZER)
-    if not (folder / CORPUS).is_dir():
-        tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
-        try:
-            prepare(
-                sources,
-                tokenizer,
-                folder / CORPUS,
-                format=format,
-                text_column=text_column,
-                longest=form.max_length - 3,
-                report=say,
-            )
-        except LayerwiseError:
-            if not resume:
-                shutil.rmtree(folder)  # made a moment ago, and good for nothing
-            raise
-
-
-def _sample(source: str, format: str | None, text_column: str | None, characters: int) -> list[str]:
-    """Sentences of the first documents, up to so many characters."""
-    texts, total = [], 0
-    for document in read_documents(source, format, text_column):
-        texts += document
-        total += sum(map(len, document))
-        if total >= characters:
-            break
-    return texts
 
 
 @dataclass

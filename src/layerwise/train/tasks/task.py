@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from layerwise.errors import SourceError
+from layerwise.errors import SourceError, UsageError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.text.sources import SourceOptions
@@ -215,6 +215,14 @@ class Task(ABC):
 
     def prepare(self, examples: Sequence[Example]) -> None:  # noqa: B027
         """Look at the training data before anything else."""
+
+    def weigh_classes(self, examples: Sequence[Example]) -> None:
+        """Have rare classes count more.
+
+        Raises:
+            UsageError: the task has no classes.
+        """
+        raise UsageError(f"{self.name} has no classes to weigh.")
 
     def code(self, label: str, example: Example) -> int:
         """Number of a label.

@@ -1,0 +1,90 @@
+"""The model that is fine-tuned: an encoder, cut or not, under a head of transformers, of layerwise, or a decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from layerwise.errors import UsageError
+from layerwise.models.anatomy import dissect
+from layerwise.models.cut import cut
+from layerwise.models.heads import new_head
+from layerwise.models.layered import LayeredModel, PairModel
+from layerwise.models.load import load
+from layerwise.models.locate import locate
+from layerwise.models.self_check import build_engine
+from layerwise.models.tokenization import longest_window
+from layerwise.train.choices import Choices
+from layerwise.train.encoder_decoder import NEW, covers, join
+from layerwise.train.tasks.seq2seq import Generation
+from layerwise.train.tasks.task import Example, Task
+from layerwise.types import Layer
+
+
+def build(
+    kind: type[Task],
+    name: str,
+    loading: tuple[str | None, bool],
+    chosen: Choices,
+    train: list[Example],
+    note: Callable[[str], None],
+) -> tuple[Any, Task]:
+    """The model, whose head has random weights, and its task.
+
+    Args:
+        kind: of the task.
+        name: of the model.
+        loading: its revision, and whether pickled weights are allowed.
+        train: the training data, which has the classes.
+        note: told what a user should know.
+
+    Raises:
+        UsageError: a choice does not fit the model.
+        ModelError: the model cannot be loaded, or has no such head.
+        LabelError: there is one class only.
+    """
+    loaded = load(locate(name, *loading))
+    encoder = loaded.model
+    longest = longest_window(dissect(encoder, encoder.config).max_positions, loaded.tokenizer)
+    length = _length(chosen.max_length, longest, name)
+    if chosen.blocks is not None:
+        encoder = _first_blocks(encoder, chosen.blocks, loaded.missing, name)
+    labels = kind.labels_of(train)
+    task = kind(loaded.tokenizer, length, labels)
+    task.prepare(train)
+    if chosen.class_weights:
+        task.weigh_classes(train)
+    if isinstance(task, Generation):
+        decoder = chosen.decoder or (name if covers(task) else NEW)
+        if chosen.decoder is None and decoder == NEW:
+            note(
+                f"{task.unknown:.1%} of the target's tokens are unknown to {name!r}, so the decoder begins new, with a "
+                "vocabulary of the targets (--decoder new)."
+            )
+        return join(encoder, task, decoder, loading, train), task
+    if chosen.mix == "scalar" or chosen.frozen or task.head == "pair":
+        outputs = {"question": 2, "pair": None}.get(task.head, len(labels))
+        layered = PairModel if task.head == "pair" else LayeredModel
+        layers = _layers(encoder, chosen.mix)
+        return layered(encoder, layers, outputs, pooled=task.pooled, frozen=chosen.frozen), task
+    return new_head(encoder, task.head, labels, f"{name!r}"), task
+
+
+def _length(given: int | None, longest: int, name: str) -> int:
+    if given is not None and not 8 <= given <= longest:
+        raise UsageError(f"max-length is {given}: the model {name!r} takes 8 to {longest} tokens.")
+    return given or min(longest, 512)
+
+
+def _layers(encoder: Any, mix: str) -> tuple[Layer, ...]:
+    number = int(encoder.config.num_hidden_layers)
+    if mix == "scalar":
+        return tuple(range(number + 1))
+    return ("final",) if build_engine(encoder, "auto")[0].has_final else (number,)
+
+
+def _first_blocks(encoder: Any, blocks: int, missing: tuple[str, ...], name: str) -> Any:
+    number = int(encoder.config.num_hidden_layers)
+    if not 1 <= blocks <= number:
+        raise UsageError(f"--layers is {blocks}: {name!r} has 1 to {number} blocks to keep.")
+    return encoder if blocks == number else cut(encoder, blocks, missing)[0]
