@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from layerwise.cli import options
 from layerwise.cli import training_options as training
 from layerwise.cli.console import without_nan
-
-if TYPE_CHECKING:
-    from layerwise.reports.training import FinetuneReport
 
 
 def command(
@@ -113,8 +110,7 @@ def command(
             revision=revision,
             allow_pickle=allow_pickle,
             dev=dev,
-            split=split,
-            columns=Columns(text_column, pair_column, label, words_column, format=format),
+            columns=Columns(text_column, pair_column, label, words_column, format=format, split=split),
             choices=Choices(
                 layers, frozen, mix, class_weights, max_length, patience if patience > 0 else None, decoder
             ),
@@ -137,13 +133,9 @@ def command(
             overwrite=overwrite,
             progress=progress,
         )
-    if found is not None:
-        _print(found, as_json, print_finetuned)
-
-
-def _print(found: FinetuneReport, as_json: bool, print_finetuned: object) -> None:
+    if found is None:
+        return
     if as_json:
         typer.echo(json.dumps(without_nan(found.to_dict()), ensure_ascii=False))
     else:
-        assert callable(print_finetuned)
         print_finetuned(found)

@@ -68,14 +68,20 @@ def read_examples(
     if task.name == "qa" and is_squad(given, columns.format):
         records: Iterator[TextRecord] = read_squad(given, columns.label or "answers", skipped)
     else:
-        options = replace(task.source(columns, with_target), on_bad_row=skipped if skipped.allowed else None)
+        options = task.source(columns, with_target)
+        options = replace(
+            options,
+            keep=(*options.keep, *([columns.split] if columns.split else [])),
+            on_bad_row=skipped if skipped.allowed else None,
+        )
         sources = Sources(given, options)
         if columns.text is None and all(file.format == ".txt" for file in sources.files):
             sources.options = replace(options, text_column=None)  # the only column there
         records = sources.records()
     for record in records:
         try:
-            yield task.example(record, columns, with_target)
+            example = task.example(record, columns, with_target)
+            yield example if columns.split is None else replace(example, part=record.kept.get(columns.split))
         except SourceError as error:
             skipped(error)
 
@@ -123,23 +129,21 @@ def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], lis
     return train, dev
 
 
-def split_by(
-    examples: Sequence[Example], parts: Sequence[Any], column: str
-) -> tuple[list[Example], list[Example]]:
-    """Train and dev parts by a column that says `train`, `dev` (`validation`, `valid`); others are left out.
+def split_by(examples: Sequence[Example], column: str) -> tuple[list[Example], list[Example]]:
+    """Train and dev parts by a column that says `train`, `dev` (`validation`, `valid`, `val`); others are left out.
 
     Raises:
         UsageError: one of the two has no row.
     """
     names = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev"}
     found: dict[str, list[Example]] = {"train": [], "dev": []}
-    for example, part in zip(examples, parts, strict=True):
-        name = names.get(str(part).lower())
+    for example in examples:
+        name = names.get(str(example.part).lower())
         if name is not None:
             found[name].append(example)
     for name, rows in found.items():
         if not rows:
-            seen = ", ".join(repr(part) for part in sorted({str(part) for part in parts})[:6])
+            seen = ", ".join(repr(part) for part in sorted({str(example.part) for example in examples})[:6])
             raise UsageError(
                 f"no row has {name!r} in the column {column!r}: it has {seen}; name another with --split."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ def finetune(
     *,
     model: str = EMBEDDED,
     dev: str | Path | Sequence[str | Path] | None = None,
-    split: str | None = None,
     columns: Columns | None = None,
     choices: Choices | None = None,
     settings: Settings | None = None,
@@ -62,8 +61,8 @@ def finetune(
         task: `classify`, `ner`, `qa`, `similarity`, `seq2seq`.
         data: as for `extract`; for `qa` also `.json` as SQuAD is published.
         output: the folder to write.
-        dev: the development part; None: a tenth of the texts is held out, or what `split` says.
-        split: column that says `train` or `dev` (`validation`).
+        dev: the development part; None: what the column `columns.split` says, else a tenth of the texts is held
+            out.
         skip_bad: leave out rows that cannot be used; the report counts them.
         resume: go on from the last whole checkpoint in `output`.
 
@@ -80,6 +79,8 @@ def finetune(
     chosen, how, named = choices or Choices(), settings or Settings(), columns or Columns()
     choose("task", task, TASKS)
     how.check()
+    if named.split is not None and dev is not None:
+        raise UsageError("--dev and --split were given: expected one of them.")
     chosen.refuse_unfit(task)
     state = PartialState(cpu=pick_device(how.device).type == "cpu")
     device = state.device if how.device == "auto" else pick_device(how.device)
@@ -91,7 +92,7 @@ def finetune(
             f"expected a multiple of {shares}."
         )
     folder = Path(output).expanduser()
-    document = _run_document(task, model, data, dev, split, named, chosen, how, skip_bad)
+    document = _run_document(task, model, data, dev, named, chosen, how, skip_bad)
     with state.main_process_first():
         if state.is_main_process:
             refuse(folder, document, resume, overwrite)
@@ -101,7 +102,6 @@ def finetune(
         data,
         folder,
         dev,
-        split,
         named,
         chosen,
         how,
@@ -121,7 +121,6 @@ def _run_document(
     model: str,
     data: Any,
     dev: Any,
-    split: Any,
     named: Columns,
     chosen: Choices,
     how: Settings,
@@ -142,7 +141,6 @@ def _run_document(
         "model": model,
         "data": listed(data),
         "dev": listed(dev),
-        "split": split,
         **{f"column {key}": value for key, value in asdict(named).items()},
         **asdict(chosen),
         **same,
@@ -159,7 +157,6 @@ class _Finetuning:
     data: Any
     folder: Path
     dev: Any
-    split: str | None
     columns: Columns
     chosen: Choices
     how: Settings
@@ -247,38 +244,16 @@ class _Finetuning:
         return report
 
     def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
-        if self.split is not None and self.dev is not None:
-            raise UsageError("--dev and --split were given: expected one of them.")
-        if self.split is not None:
-            pairs = list(self._with_split(skipped))
-            train, dev = split_by([one for one, _ in pairs], [part for _, part in pairs], self.split)
-        else:
-            train = list(read_examples(self.kind, self.data, self.columns, skipped))
-            if not train:
-                raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
-            self.kind.labels_of(train)  # with one class only there is nothing to hold out
-            if self.dev is None:
-                return hold_out(train, self.how.seed)
-            dev = list(read_examples(self.kind, self.dev, self.columns, skipped))
+        train = list(read_examples(self.kind, self.data, self.columns, skipped))
+        if not train:
+            raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
+        self.kind.labels_of(train)  # with one class only there is nothing to hold out
+        if self.columns.split is not None:
+            return split_by(train, self.columns.split)
+        if self.dev is None:
+            return hold_out(train, self.how.seed)
+        dev = list(read_examples(self.kind, self.dev, self.columns, skipped))
         return train, dev
-
-    def _with_split(self, skipped: Skipped) -> Any:
-        """Examples with the value of the column that splits them."""
-        column, kind = str(self.split), self.kind
-
-        class Splitting(kind):  # type: ignore[valid-type, misc]
-            """The task, reading one column more."""
-
-            @classmethod
-            def source(cls, columns: Columns, with_target: bool) -> Any:
-                options = kind.source(columns, with_target)
-                return replace(options, keep=(*options.keep, column))
-
-            @classmethod
-            def example(cls, record: Any, columns: Columns, with_target: bool) -> Any:
-                return kind.example(record, columns, with_target), record.kept[column]
-
-        return read_examples(Splitting, self.data, self.columns, skipped)
 
     def _loop(
         self,

@@ -38,6 +38,7 @@ class Columns:
     words: str | None = None
     id: str | None = None
     format: str | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,12 @@ class Example:
     Attributes:
         record: the text, its pair and its words; where it stands.
         target: what a model is to say of it: a label, tags, a score, answers, a text; None where nobody knows.
+        part: what the column that splits the data says of it.
     """
 
     record: TextRecord
     target: Any = None
+    part: Any = None
 
     @property
     def place(self) -> str:
