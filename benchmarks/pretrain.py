@@ -29,6 +29,7 @@ from layerwise.train.pretraining.run import Shape
 from layerwise.train.settings import computes_bf16
 from layerwise.train.vocabulary import train_vocabulary
 
+CPU = torch.device("cpu")
 ROUNDS, BATCHES, PAIRS = 5, 3, 32
 PROSE = [Path(__file__).parents[1] / "examples" / f"prose_{language}.txt" for language in ("en", "zh")]
 SHAPES = {
@@ -37,20 +38,21 @@ SHAPES = {
 }
 
 
-def main() -> None:
+def main(device: torch.device = CPU, pairs: int = PAIRS) -> None:
     """Run, and write the results."""
-    precisions = ["fp32", *(["bf16"] if computes_bf16(torch.device("cpu")) else [])]
+    precisions = ["fp32", *(["bf16"] if computes_bf16(device) else []), *(["fp16"] if device != CPU else [])]
     rows = []
     for name, shape in SHAPES.items():
-        batches, _vocabulary = make_batches(shape)
+        batches, _vocabulary = make_batches(shape, pairs)
         config = shape.config(shape.vocab_size, 0)
         torch.manual_seed(0)
         with quiet():
-            packed, stock = Packed.new(config), BertForPreTraining(copy.deepcopy(config))
+            packed = Packed.new(config).to(device)
+            stock = BertForPreTraining(copy.deepcopy(config)).to(device)
         ways = {}
         for precision in precisions:
-            ways[f"stock {precision}"] = partial(run_all, run_stock, stock, batches, precision)
-            ways[f"packed {precision}"] = partial(run_all, run_packed, packed, batches, precision)
+            ways[f"stock {precision}"] = partial(run_all, run_stock, stock, batches, precision, device)
+            ways[f"packed {precision}"] = partial(run_all, run_packed, packed, batches, precision, device)
         times = interleaved(ways, ROUNDS)
         tokens = sum(len(one.input_ids) for batch in batches for one in batch)
         padded = sum(max(len(one.input_ids) for one in batch) * len(batch) for batch in batches)
@@ -83,12 +85,15 @@ def main() -> None:
         if "bf16" in precisions
         else "\n\nThis processor has no units for bfloat16, which was not measured."
     )
-    what = f"Forward and backward pass, {BATCHES} batches of {PAIRS} pairs, medians of {ROUNDS} rounds."
+    what = f"Forward and backward pass, {BATCHES} batches of {pairs} pairs, medians of {ROUNDS} rounds."
     body = f"{what}\n\n{table(head, rows)}{note}"
-    write_results("pretrain", f"cpu{torch.get_num_threads()}", body)
+    hardware = (
+        f"cpu{torch.get_num_threads()}" if device == CPU else torch.cuda.get_device_name().replace(" ", "-")
+    )
+    write_results("pretrain", hardware, body)
 
 
-def make_batches(shape: Shape):  # type: ignore[no-untyped-def]
+def make_batches(shape: Shape, pairs: int):  # type: ignore[no-untyped-def]
     """Masked pairs of the example prose, five lines a document."""
     lines = [line for path in PROSE for line in path.read_text("utf-8").splitlines()]
     tokenizer = train_vocabulary(lines, min(shape.vocab_size, 4_000), cased=False)
@@ -115,42 +120,46 @@ def make_batches(shape: Shape):  # type: ignore[no-untyped-def]
             Frame(tokenizer.cls_token_id, tokenizer.sep_token_id),
             Masking.of(tokenizer, False),
             0,
-            BATCHES * PAIRS,
+            BATCHES * pairs,
         )
         return [
-            [stream[at + place] for place in range(PAIRS)] for at in range(0, BATCHES * PAIRS, PAIRS)
+            [stream[at + place] for place in range(pairs)] for at in range(0, BATCHES * pairs, pairs)
         ], tokenizer
 
 
-def run_all(run, model, batches, precision):  # type: ignore[no-untyped-def]
+def run_all(run, model, batches, precision, device):  # type: ignore[no-untyped-def]
     for batch in batches:
-        run(model, batch, precision)
+        run(model, batch, precision, device)
+    if device != CPU:
+        torch.cuda.synchronize(device)
 
 
-def run_packed(model, sequences, precision):  # type: ignore[no-untyped-def]
-    batch = packed_batch(sequences)
+def run_packed(model, sequences, precision, device):  # type: ignore[no-untyped-def]
+    batch = {name: value.to(device) for name, value in packed_batch(sequences).items()}
     labels = batch.pop("labels")
-    with autocast(torch.device("cpu"), precision):
+    with autocast(device, precision):
         found = model(**batch)
     loss = cross_entropy(found["prediction_logits"].float(), labels)
     (loss + cross_entropy(found["seq_relationship_logits"].float(), batch["next_labels"])).backward()
     model.zero_grad()
 
 
-def run_stock(model, sequences, precision):  # type: ignore[no-untyped-def]
+def run_stock(model, sequences, precision, device):  # type: ignore[no-untyped-def]
     pad = torch.nn.utils.rnn.pad_sequence
     ids = [torch.from_numpy(one.input_ids) for one in sequences]
     labels = pad([torch.full_like(one, -100) for one in ids], batch_first=True, padding_value=-100)
     for row, one in enumerate(sequences):
         labels[row, torch.from_numpy(one.places)] = torch.from_numpy(one.labels)
-    with autocast(torch.device("cpu"), precision):
-        model(
-            input_ids=pad(ids, batch_first=True),
-            attention_mask=pad([torch.ones_like(one) for one in ids], batch_first=True),
-            token_type_ids=pad([torch.from_numpy(one.token_type_ids) for one in sequences], batch_first=True),
-            labels=labels,
-            next_sentence_label=torch.tensor([one.random_next for one in sequences]),
-        ).loss.backward()
+    batch = {
+        "input_ids": pad(ids, batch_first=True),
+        "attention_mask": pad([torch.ones_like(one) for one in ids], batch_first=True),
+        "token_type_ids": pad([torch.from_numpy(one.token_type_ids) for one in sequences], batch_first=True),
+        "labels": labels,
+        "next_sentence_label": torch.tensor([one.random_next for one in sequences]),
+    }
+    with autocast(device, precision):
+        loss = model(**{name: value.to(device) for name, value in batch.items()}).loss
+    loss.backward()
     model.zero_grad()
 
 

@@ -40,12 +40,12 @@ class Losses:
             next_right = (outputs["seq_relationship_logits"].argmax(-1) == outputs["next_labels"]).sum()
             counts = torch.tensor([labels.numel(), len(outputs["next_labels"])], device=tokens.device)
             sums = torch.stack([tokens.double(), right, counts[0], pairs.double(), next_right, counts[1]])
-            self._sums += sums.double().cpu()
+            self._sums = self._sums.to(sums.device) + sums  # no wait for the device before the log asks
 
     def drain(self, add_up: Any = lambda sums: sums) -> dict[str, float]:
         """Means since the last call; `add_up` sums over processes."""
-        tokens, right, masked, pairs, next_right, number = add_up(self._sums).tolist()
-        self._sums.zero_()
+        tokens, right, masked, pairs, next_right, number = add_up(self._sums.cpu()).tolist()
+        self._sums = torch.zeros(6, dtype=torch.float64)
         if not masked or not number:
             return {}
         means = (tokens / masked, right / masked, pairs / number, next_right / number)
