@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -76,13 +77,14 @@ def new_head(encoder: Any, kind: str, labels: tuple[str, ...] = (), name: str = 
         config.problem_type = "single_label_classification"
     try:
         with quiet():
-            model = CLASSES[kind].from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+            model = CLASSES[kind].from_config(config, dtype=torch.float32, attn_implementation="eager")
     except ValueError as error:
         raise ModelError(
             f"{name} is a {config.model_type} model, for which transformers has no "
             f"{CLASSES[kind].__name__.removeprefix('AutoModelFor')} head: take another model, or a head of layerwise's "
             "own with --mix scalar or --frozen."
         ) from error
+    prefer_fast_attention(model)
     report = model.base_model.load_state_dict(encoder.state_dict(), strict=False)
     random = [key for key in report.missing_keys if "pooler" not in key]
     assert not random, random
@@ -104,7 +106,7 @@ def load_with_head(files: ModelFiles, kind: str) -> tuple[Any, Any]:
             use_safetensors=not files.pickled,
             trust_remote_code=False,
             local_files_only=True,
-            attn_implementation="sdpa" if kind != "seq2seq" else "eager",
+            attn_implementation="eager",
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
@@ -115,7 +117,15 @@ def load_with_head(files: ModelFiles, kind: str) -> tuple[Any, Any]:
             f"{', …' if len(wrong) > 3 else ''}), or have them in other shapes: they would be random; take a checkpoint "
             "that was trained for this task, or train one with `layerwise finetune`."
         )
+    if kind != "seq2seq":
+        prefer_fast_attention(model)
     return model, tokenizer_of(files)
+
+
+def prefer_fast_attention(model: Any) -> None:
+    """torch's fused attention, in families that can be run with it (not DeBERTa, MPNet)."""
+    with contextlib.suppress(ValueError):
+        model.set_attn_implementation("sdpa")
 
 
 def takes_types(model: nn.Module, config: Any) -> bool:

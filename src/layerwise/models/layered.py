@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from layerwise.models.anatomy import dissect, reading
+from layerwise.models.heads import prefer_fast_attention
 from layerwise.types import Layer
 
 
@@ -89,8 +90,7 @@ class LayeredModel(nn.Module):
         encoder.requires_grad_(not frozen)
         if not frozen:
             self._leave_out_unused()
-        with contextlib.suppress(ValueError):  # a family without it keeps its own attention
-            encoder.set_attn_implementation("sdpa")
+        prefer_fast_attention(encoder)
 
     def refit(self, layers: tuple[Layer, ...]) -> None:
         """Look at the encoder anew, which may have fewer blocks now, and read these layers of it."""
