@@ -66,6 +66,7 @@ def command(
     Generated texts: the text. Masks: tokens with probabilities.
     A shipped probe of words gives word, label and probability, and an empty line after each text.
     """
+    from layerwise.errors import UsageError
     from layerwise.models.shipped import is_shipped
     from layerwise.whole_file import refuse_existing, whole_file
 
@@ -92,6 +93,15 @@ def command(
         )
         lines = _json(said) if as_json else (line for one in said for line in one.lines())
     else:
+        for name, given in (
+            ("--pair-column", pair_column),
+            ("--id-column", id_column),
+            ("--skip-bad", skip_bad or None),
+        ):
+            if given is not None:
+                raise UsageError(
+                    f"{name} was given for a shipped probe, which labels single texts: leave it out."
+                )
         found = _probed(model, source, format, text_column, words_column, limit, device, batch_tokens)
         lines = _json(found) if as_json else _lines(found)
     if output is None:
