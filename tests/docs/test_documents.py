@@ -32,6 +32,11 @@ DOCUMENTS = [
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
 ]
 LINKING = [*DOCUMENTS, "examples/README.md", "examples/training/README.md"]
+TRAINING = [
+    f"docs/{page}.md"
+    for page in ("training", "classify", "ner", "qa", "similarity", "seq2seq", "pretrain", "prune")
+]
+"""Their code is run by `test_training_pages`: a module is one worker's, and all pages are more than half of the tests."""
 KINDS = {
     "python": "python",
     "py": "python",
@@ -135,9 +140,14 @@ def not_run() -> Iterator[tuple[str, Block]]:
         yield from ((document, block) for block in blocks(document) if block.not_run is not None)
 
 
-@pytest.mark.parametrize("document", [one for one in DOCUMENTS if one != CHINESE])
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if one not in (CHINESE, *TRAINING)])
 def test_code_runs(document: str, tmp_path: Path) -> None:
     """The Chinese README has the same code, see below."""
+    run_code(document, tmp_path)
+
+
+def run_code(document: str, tmp_path: Path) -> None:
+    """Run the blocks of a document, in their order, in a folder of their own."""
     todo = steps(document)
     if not todo:
         return
