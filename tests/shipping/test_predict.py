@@ -218,8 +218,9 @@ def test_a_probe_of_another_size(base: Path, tmp_path: Path) -> None:
 
 
 def test_no_probe_there(base: Path, tmp_path: Path) -> None:
-    for folder in (base, tmp_path / "nowhere"):
-        found = run(f"predict {folder} {base.parent / 'texts.txt'}")
-        assert found.status == 2 and "--probe" in found.err
+    found = run(f"predict {base} {base.parent / 'texts.txt'}")
+    assert found.status == 2 and "--probe" in found.err
+    found = run(f"predict {tmp_path / 'nowhere'} {base.parent / 'texts.txt'}")
+    assert found.status == 1 and "there is no model" in found.err
     assert run(f"ship {base} -l 2 -o {tmp_path / 'm'}").status == 0
     assert run(f"predict {tmp_path / 'm'} {base.parent / 'texts.txt'}").status == 2
