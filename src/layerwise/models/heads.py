@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from layerwise.errors import ModelError
-from layerwise.models.load import config_of, in_words, quiet, tokenizer_of
+from layerwise.models.load import config_of, from_folder, quiet, tokenizer_of
 from layerwise.models.locate import ModelFiles
 
 CLASSES: Mapping[str, Any] = {
@@ -97,19 +97,7 @@ def load_with_head(files: ModelFiles, kind: str) -> tuple[Any, Any]:
     Raises:
         ModelError: it cannot be loaded, or the files lack weights of the head: it was never trained.
     """
-    config = config_of(files)
-    with quiet(), in_words(files, "its weights cannot be loaded (fetch them again if a download broke off)"):
-        model, info = CLASSES[kind].from_pretrained(
-            files.folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=not files.pickled,
-            trust_remote_code=False,
-            local_files_only=True,
-            attn_implementation="eager",
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+    model, info = from_folder(CLASSES[kind], files, config_of(files))
     wrong = sorted({*info["missing_keys"], *(one[0] for one in info["mismatched_keys"])})
     if wrong:
         raise ModelError(

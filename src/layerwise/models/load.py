@@ -83,21 +83,7 @@ def load(files: ModelFiles) -> LoadedModel:
             f"{files.name!r} is an encoder-decoder ({config.model_type}); layerwise takes encoders of the BERT family."
         )
     config.return_dict = True  # the engine reads outputs by name
-    if getattr(config, "transformers_weights", None):
-        config.transformers_weights = None  # another file than the one that was checked
-    with quiet(), in_words(files, "its weights cannot be loaded (fetch them again if a download broke off)"):
-        model, info = AutoModel.from_pretrained(
-            files.folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=not files.pickled,
-            trust_remote_code=False,
-            local_files_only=True,
-            # Not the folder's choice, which may be a kernel that is not installed, or code on the Hub.
-            attn_implementation="eager",
-            ignore_mismatched_sizes=True,  # said below, in our words
-            output_loading_info=True,
-        )
+    model, info = from_folder(AutoModel, files, config)
     if info.get("mismatched_keys"):
         name, found, expected = sorted(info["mismatched_keys"])[0]
         raise ModelError(
@@ -116,6 +102,32 @@ def load(files: ModelFiles) -> LoadedModel:
         tuple(sorted(info["missing_keys"])),
         tuple(sorted(info["unexpected_keys"])),
     )
+
+
+def from_folder(kind: Any, files: ModelFiles, config: Any) -> tuple[Any, dict[str, Any]]:
+    """A model of a class of transformers with the weights that were checked, and what transformers says of them.
+
+    float32, eager attention; weights that are missing or of another shape are random, and named in what is said.
+
+    Raises:
+        ModelError: transformers cannot load it.
+    """
+    if getattr(config, "transformers_weights", None):
+        config.transformers_weights = None  # another file than the one that was checked
+    with quiet(), in_words(files, "its weights cannot be loaded (fetch them again if a download broke off)"):
+        model, info = kind.from_pretrained(
+            files.folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=not files.pickled,
+            trust_remote_code=False,
+            local_files_only=True,
+            # Not the folder's choice, which may be a kernel that is not installed, or code on the Hub.
+            attn_implementation="eager",
+            ignore_mismatched_sizes=True,  # the caller says it, in our words
+            output_loading_info=True,
+        )
+    return model, info
 
 
 def config_of(files: ModelFiles) -> Any:

@@ -11,7 +11,6 @@ import torch
 from layerwise.models.heads import load_with_head
 from layerwise.models.load import config_of, quiet
 from layerwise.models.locate import ModelFiles
-from layerwise.models.packed_attention import PACKED, register
 from layerwise.models.packed_pretraining import BertForPreTraining
 from layerwise.train.pretraining.batches import Frame
 from layerwise.train.pretraining.corpus import Corpus, prepare
@@ -46,10 +45,9 @@ def pretraining_scores(
         subject.model.to(device)
         return subject.scores(), sum(len(one.places) for one in subject.features)
     checked, tokenizer = load_with_head(files, kind)
-    register()
     with quiet():
-        model = BertForPreTraining.from_pretrained(files.folder, config=checked.config, dtype=torch.float32)
-    model.set_attn_implementation(PACKED)
+        model = BertForPreTraining.new(checked.config)
+    model.load_state_dict(checked.state_dict())
     longest = min(MAX_LENGTH, int(model.config.max_position_embeddings))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "corpus"
