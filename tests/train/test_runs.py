@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,7 @@ def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_bert(tmp_path / "base", layers=1, dropout=0.1)
+    data = Path(shutil.copy(data, tmp_path / "data.jsonl"))
     how = Settings(steps=30, batch_size=8, log_every=1, evaluate_every=6)
     finetune("classify", data, tmp_path / "whole", model=model, settings=how)
     step = Loop.training_step
@@ -109,6 +111,11 @@ def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(
     with pytest.raises(UsageError, match="was begun with lr 5e-05, and now it is 0.1"):
         other = replace(how, lr=0.1)
         finetune("classify", data, tmp_path / "stopped", model=model, settings=other, resume=True)
+    before = data.read_text("utf-8")
+    data.write_text(before.replace("number 3", "number 9"), "utf-8")  # other data under the same name
+    with pytest.raises(UsageError, match="was begun with sequences_sha256"):
+        finetune("classify", data, tmp_path / "stopped", model=model, settings=how, resume=True)
+    data.write_text(before, "utf-8")
     report = finetune("classify", data, tmp_path / "stopped", model=model, settings=how, resume=True)
     assert report is not None
     assert curve(tmp_path / "stopped") == curve(tmp_path / "whole")
@@ -315,7 +322,7 @@ def test_bad_rows_can_be_left_out(tiny: str, tmp_path: Path) -> None:
         ("classify", Choices(), Settings(precision="fp8"), "unknown precision 'fp8'"),
         ("tag", Choices(), Settings(), "unknown task 'tag'"),
         ("similarity", Choices(frozen=True), Settings(), "nothing would be trained"),
-        ("seq2seq", Choices(frozen=True), Settings(), "leave them out"),
+        ("seq2seq", Choices(mix="scalar"), Settings(), "leave it out"),
         ("qa", Choices(class_weights=True), Settings(), "which has no classes"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -91,6 +92,17 @@ class StateBatches:
         elif first is not None:
             batch["labels"] = torch.tensor(np.array([one.target for one in features]))
         return batch
+
+
+def fingerprint(features: Sequence[Feature]) -> str:
+    """sha256 of the token ids and targets of features, in their order: a run goes on with the same only."""
+    digest = hashlib.sha256()
+    for one in features:
+        for part in (one, one.other):
+            if part is not None:
+                target = b"" if part.target is None else np.asarray(part.target).tobytes()
+                digest.update(part.input_ids.tobytes() + target)
+    return digest.hexdigest()
 
 
 class LengthOrder(Sampler[int]):

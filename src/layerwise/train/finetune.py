@@ -17,7 +17,7 @@ from layerwise.models.layered import HeadOnStates, LayeredModel
 from layerwise.models.load import pick_device
 from layerwise.models.locate import EMBEDDED
 from layerwise.reports.training import FinetuneReport, TrainingProgress
-from layerwise.train.batches import StateBatches, TokenBatches
+from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build
 from layerwise.train.choices import Choices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
@@ -97,22 +97,22 @@ def finetune(
         if state.is_main_process:
             refuse(folder, document, resume, overwrite)
     return _Finetuning(
-        TASKS[task],
-        model,
-        data,
-        folder,
-        dev,
-        named,
-        chosen,
-        how,
-        skip_bad,
-        resume,
-        (revision, allow_pickle),
-        state,
-        device,
-        precision,
-        document,
-        progress,
+        kind=TASKS[task],
+        name=model,
+        data=data,
+        folder=folder,
+        dev=dev,
+        columns=named,
+        chosen=chosen,
+        how=how,
+        skip_bad=skip_bad,
+        resume=resume,
+        loading=(revision, allow_pickle),
+        state=state,
+        device=device,
+        precision=precision,
+        document=document,
+        progress=progress,
     ).run()
 
 
@@ -184,12 +184,13 @@ class _Finetuning:
         batches: TokenBatches | StateBatches = batches_for(model, task)
         train_features = [one for group in task.featurise(train) for one in group]
         dev_features = list(task.featurise(dev))
+        flat = [*train_features, *(one for group in dev_features for one in group)]
+        self.document["sequences_sha256"] = fingerprint(flat)
         if self.state.is_main_process:
             claim(self.folder, self.document, self.resume)
         self.state.wait_for_everyone()
         trained: Any = model
         if isinstance(model, LayeredModel) and model.frozen:
-            flat = [*train_features, *(one for group in dev_features for one in group)]
             assert isinstance(batches, TokenBatches)
             remember_states(model.to(self.device), flat, batches, task, self.precision)
             trained, batches = HeadOnStates(model), StateBatches()

@@ -16,7 +16,7 @@ RUN = "run.json"
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 FINISHED = "config.json"
-"""Written at the end: a folder that has it is a model."""
+"""Written at the end, before the checkpoints go: a folder with it and without them is a model."""
 
 
 def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool) -> None:
@@ -33,7 +33,7 @@ def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool
     if resume:
         if not run.is_file():
             raise UsageError(f"{folder} holds no run to go on with: leave --resume out.")
-        if (folder / FINISHED).is_file():
+        if (folder / FINISHED).is_file() and not (folder / CHECKPOINTS).exists():
             raise UsageError(
                 f"the run in {folder} is finished: leave --resume out, and pass --overwrite to begin anew."
             )
@@ -50,8 +50,13 @@ def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool
 
 
 def claim(folder: Path, document: dict[str, Any], resume: bool) -> None:
-    """Make a folder this run's, once all that can fail beforehand is done: what was in it goes."""
+    """Make a folder this run's, once all that can fail beforehand is done: what was in it goes.
+
+    Raises:
+        UsageError: the run is to go on, and the data is other data.
+    """
     if resume:
+        _check_same(folder, json.loads((folder / RUN).read_text("utf-8")), json.loads(json.dumps(document)))
         return
     if folder.exists():
         shutil.rmtree(folder)
