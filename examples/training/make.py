@@ -183,7 +183,9 @@ def write_lines(name: str, rows: list[Any]) -> None:
 
 
 def write(name: str, document: Any) -> None:
-    (FOLDER / name).write_text(json.dumps(document, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+    (FOLDER / name).write_text(
+        json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8"
+    )
 
 
 def main() -> None:
