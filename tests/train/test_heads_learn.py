@@ -5,12 +5,15 @@ And what was trained says the same after it was written and read again, in trans
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import pipeline
 
 from layerwise.train.evaluate import evaluate
@@ -227,14 +230,46 @@ def test_a_text_from_a_text(tiny: str, tmp_path: Path) -> None:
     assert first.output == "hat red"
 
 
+def test_a_frozen_encoder_stays_as_it_is_under_a_decoder(tiny: str, tmp_path: Path) -> None:
+    rows = [{"source": f"{n} hat", "target": f"hat {n}"} for n in range(20)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    finetune(
+        "seq2seq",
+        data,
+        tmp_path / "out",
+        dev=data,
+        model=tiny,
+        choices=Choices(frozen=True, decoder="new:1"),
+        settings=Settings(steps=3, lr=1e-2),
+    )
+    before, after = (load_file(Path(folder) / "model.safetensors") for folder in (tiny, tmp_path / "out"))
+    assert all(torch.equal(before[name], after[f"encoder.{name}"]) for name in before)
+
+
+def test_tables_hold_words_tags_and_answers(tiny: str, tmp_path: Path) -> None:
+    """As JSON lines do, in fields of a csv."""
+    lines = ["words,label"] + [f"the Fox {n},O B-X O" for n in range(20)]
+    (tmp_path / "ner.csv").write_text("\n".join(lines), "utf-8")
+    columns = Columns(words="words")
+    report = finetune(
+        "ner", tmp_path / "ner.csv", tmp_path / "ner", model=tiny, columns=columns, settings=Settings(steps=2)
+    )
+    assert report is not None and report.examples + report.dev_examples == 20
+    with (tmp_path / "qa.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "context", "answers"])
+        answers = json.dumps({"text": ["Fox"], "answer_start": [4]})
+        writer.writerows([["who?", f"the Fox {n}", answers] for n in range(20)])
+    report = finetune("qa", tmp_path / "qa.csv", tmp_path / "qa", model=tiny, settings=Settings(steps=2))
+    assert report is not None and report.examples + report.dev_examples == 20
+
+
 def test_seeds(tiny: str, tmp_path: Path) -> None:
     """The same seed gives the same weights, another one others."""
     data = colours(tmp_path / "data.jsonl", 60)
     found: list[Any] = []
     for number, seed in enumerate((1, 1, 2)):
         finetune("classify", data, tmp_path / str(number), model=tiny, settings=Settings(steps=3, seed=seed))
-        from safetensors.torch import load_file
-
         found.append(load_file(tmp_path / str(number) / "model.safetensors")["classifier.weight"])
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])

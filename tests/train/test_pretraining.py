@@ -14,7 +14,6 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, BertForPreTraining
 from layerwise import Encoder
 from layerwise.errors import SourceError, UsageError
 from layerwise.models.load import quiet
-from layerwise.models.packed_attention import PACKED, register
 from layerwise.models.packed_pretraining import BertForPreTraining as Packed
 from layerwise.train.evaluate import evaluate
 from layerwise.train.predict import predict
@@ -266,10 +265,3 @@ def test_a_corpus_of_one_document_has_no_random_pairs(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected at least two, with an empty line"):
         pretrain(tmp_path / "one.txt", tmp_path / "out", shape=SHAPE, settings=Settings(steps=1))
     assert not (tmp_path / "out").exists()
-
-
-def test_the_attention_function_is_known() -> None:
-    register()
-    from transformers import AttentionInterface
-
-    assert PACKED in AttentionInterface().valid_keys()

@@ -61,7 +61,7 @@ def build(
                 f"{task.unknown:.1%} of the target's tokens are unknown to {name!r}, so the decoder begins new, with a "
                 "vocabulary of the targets (--decoder new)."
             )
-        return join(encoder, task, decoder, loading, train), task
+        return join(encoder, task, decoder, loading, train, chosen.frozen), task
     if chosen.mix == "scalar" or chosen.frozen or task.head == "pair":
         outputs = {"question": 2, "pair": None}.get(task.head, len(labels))
         layered = PairModel if task.head == "pair" else LayeredModel

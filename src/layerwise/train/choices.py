@@ -38,10 +38,10 @@ class Choices:
             UsageError: something does not.
         """
         choose("mix", self.mix, MIXES)
-        if task == "seq2seq" and (self.mix != "none" or self.frozen):
+        if task == "seq2seq" and self.mix != "none":
             raise UsageError(
-                "--mix scalar or --frozen was given for seq2seq: its decoder reads the last layer of an encoder that learns "
-                "with it; leave them out, and choose its depth with --layers."
+                "--mix scalar was given for seq2seq, whose decoder reads the last layer of the encoder: leave it out, and "
+                "choose which block that is with --layers."
             )
         if task != "seq2seq" and self.decoder is not None:
             raise UsageError(f"--decoder was given for {task}: it is for seq2seq.")

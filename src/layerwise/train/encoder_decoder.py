@@ -31,13 +31,19 @@ MOST_UNKNOWN = 0.001
 
 
 def join(
-    encoder: Any, task: Generation, decoder: str, loading: tuple[str | None, bool], train: Sequence[Example]
+    encoder: Any,
+    task: Generation,
+    decoder: str,
+    loading: tuple[str | None, bool],
+    train: Sequence[Example],
+    frozen: bool = False,
 ) -> EncoderDecoderModel:
     """The encoder with a decoder behind it, whose cross-attention is random.
 
     Args:
         decoder: name of the model the decoder begins as; `new` or `new:BLOCKS`: a small one with random weights and a
             vocabulary of the targets, for targets that the vocabularies of trained models do not cover.
+        frozen: whether the encoder stays as it is, without dropout.
 
     Raises:
         ModelError: transformers has no decoder of that family.
@@ -51,7 +57,7 @@ def join(
     )
     whole = EncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, head.config)
     with quiet():
-        model = EncoderDecoderModel(config=whole, encoder=encoder.requires_grad_(True), decoder=head)
+        model = EncoderDecoderModel(config=whole, encoder=encoder.requires_grad_(not frozen), decoder=head)
     target = task.target_tokenizer
     begin = target.cls_token_id if target.cls_token_id is not None else target.bos_token_id
     end = target.sep_token_id if target.sep_token_id is not None else target.eos_token_id
@@ -61,6 +67,9 @@ def join(
     pooler = getattr(encoder, "pooler", None)
     if pooler is not None:
         pooler.requires_grad_(False)  # nothing reads it: a distributed step would wait for its gradient
+    for module in encoder.modules() if frozen else ():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
     head.requires_grad_(True)
     model.train()
     return model

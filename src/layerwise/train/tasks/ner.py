@@ -69,6 +69,9 @@ class Tagging(Task):
             record = _with_words(record, spans)
             assert record.words is not None
             return Example(replace(record, kept={}), tuple(_tags(record.words, spans)))
+        value = (
+            value.split() if isinstance(value, str) else value
+        )  # a field of a table, as words are given there
         if not isinstance(value, list) or not all(isinstance(tag, str | int) for tag in value):
             raise SourceError(
                 f"{record.place}: the column {name!r} is {str(value)[:60]!r}; expected a list with a tag a word: name "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,7 @@ class QuestionAnswering(Task):
 
     @classmethod
     def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
-        bare = TextRecord(record.text, record.text_pair, id=record.id, place=record.place)
+        bare = replace(record, kept={})
         if not record.text.strip():
             raise SourceError(
                 f"{record.place}: the question is empty: write one, or leave such rows out with --skip-bad."
@@ -203,6 +205,9 @@ def _context_of(encoded: EncodedText, window: int) -> tuple[int, int, int]:
 def _answers(record: TextRecord, name: str) -> GivenAnswers:
     """Answers as SQuAD has them: {"text": [...], "answer_start": [...]}, or a list of {"text", "answer_start"}."""
     value = record.kept[name]
+    if isinstance(value, str):  # in a field of a table, as JSON
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
     if isinstance(value, Mapping) and not isinstance(value.get("text"), str):
         texts, starts = list(value.get("text") or ()), list(value.get("answer_start") or ())
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ class SimilarityTask(Task):
 
     @classmethod
     def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
-        bare = TextRecord(record.text, record.text_pair, id=record.id, place=record.place)
+        bare = replace(record, kept={})
         if not with_target:
             return Example(bare)
         name = columns.label or "score"
