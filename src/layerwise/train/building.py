@@ -58,8 +58,8 @@ def build(
         decoder = chosen.decoder or (name if covers(task) else NEW)
         if chosen.decoder is None and decoder == NEW:
             note(
-                f"{task.unknown:.1%} of the target's tokens are unknown to {name!r}, so the decoder begins new, with a "
-                "vocabulary of the targets (--decoder new)."
+                f"{task.writing.lost:.1%} of the target's words are unknown to {name!r}, or not with their accents, so the "
+                "decoder begins new, with a vocabulary of the targets (--decoder new)."
             )
         return join(encoder, task, decoder, loading, train, chosen.frozen), task
     if chosen.mix == "scalar" or chosen.frozen or task.head == "pair":

@@ -18,16 +18,13 @@ from transformers import (
 from layerwise.errors import ModelError, UsageError
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import locate
-from layerwise.train.tasks.seq2seq import Generation
+from layerwise.train.tasks.seq2seq import MOST_LOST, Generation
 from layerwise.train.tasks.task import Example
 from layerwise.train.vocabulary import train_vocabulary
 
 NEW = "new"
 NEW_BLOCKS = 2
 NEW_VOCABULARY = 8_000
-
-MOST_UNKNOWN = 0.001
-"""Share of the target tokens that a decoder's vocabulary may lack; it can never write them."""
 
 
 def join(
@@ -77,7 +74,7 @@ def join(
 
 def covers(task: Generation) -> bool:
     """Whether the vocabulary of the encoder has the targets of training, so that a decoder can begin as it does."""
-    return task.unknown <= MOST_UNKNOWN
+    return task.writing.lost <= MOST_LOST
 
 
 def _new_decoder(encoder: Any, task: Generation, blocks: str, train: Sequence[Example]) -> Any:

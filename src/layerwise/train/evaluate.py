@@ -68,7 +68,7 @@ def evaluate(
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, chosen, batch_tokens)
     predictions = list(predictor(map(task.fitting, examples)))
     notes = skipped.note()
-    notes += task.cut_note()
+    notes += task.notes()
     scores = task.scores(examples, predictions)
     return EvaluationReport(
         task.name,

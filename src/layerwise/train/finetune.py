@@ -21,7 +21,6 @@ from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build
 from layerwise.train.choices import Choices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
-from layerwise.train.encoder_decoder import MOST_UNKNOWN
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
@@ -29,7 +28,6 @@ from layerwise.train.predictor import Predictor
 from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse, resume_from
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
-from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Columns, Example, Feature, Task
 
 __all__ = ["Choices", "finetune"]
@@ -307,10 +305,4 @@ class _Finetuning:
                 "training made nothing better on the development part: train longer (--epochs), with another --lr, or on "
                 "more data."
             )
-        notes += task.cut_note()
-        if isinstance(task, Generation) and task.unknown > MOST_UNKNOWN:
-            notes.append(
-                f"{task.unknown:.1%} of the target's tokens are unknown to the decoder, which can never write them: take a "
-                "--decoder whose vocabulary has them, or --decoder new."
-            )
-        return notes
+        return notes + task.notes()

@@ -86,5 +86,5 @@ def _of_task(
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, precision, tokens)
     examples: Iterable[Example] = read_examples(type(task), source, columns, skipped, with_target=False)
     yield from predictor(islice(map(task.fitting, examples), limit))
-    for note in (*skipped.note(), *task.cut_note()):
+    for note in (*skipped.note(), *task.notes()):
         say(note)

@@ -13,9 +13,11 @@ from torch import Tensor
 from layerwise.errors import SourceError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
+from layerwise.ops.spacing import Spacing
 from layerwise.reports.answers import GeneratedText
 from layerwise.text.sources import SourceOptions
 from layerwise.train.tasks.task import (
+    PIECE,
     Array,
     Columns,
     Example,
@@ -25,10 +27,11 @@ from layerwise.train.tasks.task import (
     cross_entropy,
     most_frequent,
 )
+from layerwise.train.writing import Writing
 from layerwise.types import TextRecord
 
-_HAN_GAP = regex.compile(r"(?<=[\p{Han}\p{P}]) (?=[\p{Han}\p{P}])|(?<=\p{Han}) (?=\d)|(?<=\d) (?=\p{Han})")
-"""The spaces that a WordPiece tokenizer puts around Chinese characters when it decodes."""
+MOST_LOST = 0.001
+"""Share of the target's words that a decoder's vocabulary may lack; it can never write them."""
 
 
 class Generation(Task):
@@ -38,7 +41,7 @@ class Generation(Task):
         target_tokenizer: the decoder's; `tokenizer` is the encoder's.
         target_length: most tokens of an output.
         beams: of the search; 1 takes the most probable token each time.
-        unknown: share of the target tokens of training that are none of the decoder's pieces.
+        writing: how its pieces become a text.
     """
 
     name = "seq2seq"
@@ -50,12 +53,12 @@ class Generation(Task):
         self.tokenization = Tokenization(tokenizer, max_length, long_text="truncate", align=False)
         self.target_length = max_length
         self.beams = 1
-        self.unknown = 0.0
         self.use_target_tokenizer(tokenizer)
 
     def use_target_tokenizer(self, tokenizer: Any) -> None:
         """Take another tokenizer for the targets."""
         self.target_tokenizer = tokenizer
+        self.writing = Writing(tokenizer)
         self._targets = Tokenization(tokenizer, self.max_length, long_text="truncate", align=False)
 
     @classmethod
@@ -76,27 +79,25 @@ class Generation(Task):
         return Example(bare, record.text_pair)
 
     def prepare(self, examples: Sequence[Example]) -> None:
-        """Outputs may be half as long again as the longest target of training."""
-        longest = total = unknown = 0
-        for piece in batched(examples, 512):
-            encoded = self._targets.encode([TextRecord(example.target) for example in piece])
-            sequences = [one.sequences[0].input_ids for one in encoded]
-            longest = max(longest, *map(len, sequences))
-            total += sum(map(len, sequences))
-            unknown += sum(int((ids == self.target_tokenizer.unk_token_id).sum()) for ids in sequences)
+        """Outputs may be half as long again as the longest target of training, and have spaces where these have them."""
+        texts = [example.target for example in examples]
+        longest = 0
+        for piece in batched(texts, PIECE):
+            encoded = self._targets.encode([TextRecord(text) for text in piece])
+            longest = max(longest, *(len(one.sequences[0]) for one in encoded))
         self.target_length = min(self.max_length, longest + longest // 2 + 8)
-        self.unknown = unknown / max(total, 1)
+        self.writing.learn(texts)
 
     def featurise(self, examples: Sequence[Example]) -> Iterator[list[Feature]]:
-        for piece in batched(examples, 512):
+        for piece in batched(examples, PIECE):
             sources = self.tokenization.encode([example.record for example in piece])
             targets: list[EncodedText | None] = [None] * len(piece)
             if piece[0].target is not None:
                 targets = [*self._targets.encode([TextRecord(example.target) for example in piece])]
             for source, target in zip(sources, targets, strict=True):
-                self.truncated += source.num_truncated > 0 or (
-                    target is not None and target.num_truncated > 0
-                )
+                self.count(source)
+                if target is not None and not source.num_truncated:  # a row that is cut counts once
+                    self.truncated += target.num_truncated > 0
                 window = source.sequences[0]
                 # [CLS] begins, [SEP] ends: what the decoder sees is its target moved by one.
                 ids = None if target is None else target.sequences[0].input_ids
@@ -124,32 +125,41 @@ class Generation(Task):
     def assemble(
         self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]
     ) -> GeneratedText:
-        text = self.target_tokenizer.decode(said[0], skip_special_tokens=True)
-        return GeneratedText(number, example.record.text, _HAN_GAP.sub("", text).strip())
+        return GeneratedText(number, example.record.text, self.writing.text(said[0].tolist()))
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[GeneratedText]) -> dict[str, float]:
         return text_scores(
-            [self._as_decoded(example.target) for example in examples],
+            [self.writing.as_written(example.target) for example in examples],
             [prediction.output for prediction in predictions],
         )
 
-    def _as_decoded(self, text: str) -> str:
-        """A given text as a tokenizer without capitals would give it back."""
-        backend = self.target_tokenizer.backend_tokenizer.normalizer
-        lowers = bool(getattr(backend, "lowercase", False)) or getattr(
-            self.target_tokenizer, "do_lower_case", False
-        )
-        return text.lower() if lowers else text
-
     def baseline(self, examples: Sequence[Example]) -> float | None:
-        given = [self._as_decoded(example.target) for example in examples]
+        given = [self.writing.as_written(example.target) for example in examples]
         return text_scores(given, [most_frequent(given)] * len(given))["chrf"]
 
+    def notes(self) -> list[str]:
+        notes = super().notes()
+        if self.writing.lost > MOST_LOST:
+            notes.append(
+                f"{self.writing.lost:.1%} of the target's words are unknown to the decoder, or not with their accents: it "
+                "can never write them; take a --decoder whose vocabulary has them, or --decoder new."
+            )
+        if self.writing.loses_capitals:
+            notes.append(
+                "The decoder's vocabulary has no capitals: it writes lower case, and is scored against targets in lower "
+                "case; --decoder new keeps capitals."
+            )
+        return notes
+
     def document(self) -> dict[str, Any]:
-        return {**super().document(), "target_length": self.target_length}
+        spacing = self.writing.spacing
+        kept = None if spacing is None else spacing.document()
+        return {**super().document(), "target_length": self.target_length, "spacing": kept}
 
     def configure(self, document: Mapping[str, Any]) -> None:
         self.target_length = int(document.get("target_length", self.max_length))
+        if document.get("spacing") is not None:
+            self.writing.spacing = Spacing.read(document["spacing"])
 
 
 def text_scores(given: Sequence[str], found: Sequence[str]) -> dict[str, float]:

@@ -24,6 +24,9 @@ T = TypeVar("T")
 PIECE = 512
 """Examples that are tokenised at once."""
 
+MOST_UNKNOWN = 0.02
+"""Share of tokens unknown to the vocabulary from which on a note says so."""
+
 IGNORED = -100
 """The label that no loss looks at, as in torch and transformers."""
 
@@ -121,7 +124,7 @@ class Task(ABC):
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.labels = tuple(labels)
-        self.truncated = 0
+        self.truncated = self._tokens = self._unknown = 0
 
     @classmethod
     @abstractmethod
@@ -163,7 +166,7 @@ class Task(ABC):
         for piece in batched(examples, PIECE):
             encoded = self.tokenization.encode([example.record for example in piece])
             for example, one in zip(piece, encoded, strict=True):
-                self.truncated += one.num_truncated > 0
+                self.count(one)
                 yield self.features(example, one)
 
     @abstractmethod
@@ -178,12 +181,25 @@ class Task(ABC):
         """
         return example
 
-    def cut_note(self) -> list[str]:
-        """How many texts were cut at their end, in a sentence; none if none was."""
-        if not self.truncated:
-            return []
-        number = "1 text is" if self.truncated == 1 else f"{self.truncated:,} texts are"
-        return [f"{number} longer than {self.max_length} tokens and cut at the end."]
+    def notes(self) -> list[str]:
+        """What one should know of the texts that were seen, in sentences: how many were cut, how much was unknown."""
+        notes = []
+        if self.truncated:
+            number = "1 text is" if self.truncated == 1 else f"{self.truncated:,} texts are"
+            notes.append(f"{number} longer than {self.max_length} tokens and cut at the end.")
+        if self._unknown > MOST_UNKNOWN * self._tokens:
+            notes.append(
+                f"{self._unknown / self._tokens:.0%} of the tokens are unknown to the model's vocabulary, which cannot tell "
+                "them apart: take a model for this language."
+            )
+        return notes
+
+    def count(self, encoded: EncodedText) -> None:
+        """Count what is cut and what is unknown in a text that goes into the model."""
+        self.truncated += encoded.num_truncated > 0
+        for window in encoded.sequences:
+            self._tokens += len(window)
+            self._unknown += int((window.input_ids == self.tokenizer.unk_token_id).sum())
 
     def run(self, model: Any, inputs: Mapping[str, Tensor]) -> Any:
         """A forward pass to predict."""
