@@ -230,6 +230,25 @@ def test_a_text_from_a_text(tiny: str, tmp_path: Path) -> None:
     assert first.output == "hat red"
 
 
+def test_a_search_does_not_end_with_short_outputs_that_are_less_probable(tiny: str, tmp_path: Path) -> None:
+    """Of the targets of one source 6 in 10 are long and alike, the others short: greedy and wide searches write the long."""
+    long = "red hat, red car - red door"
+    targets = [long] * 6 + ["blue", "green", "hat", "car"]
+    data = write_jsonl(tmp_path / "data.jsonl", [{"source": "go", "target": one} for one in targets])
+    finetune(
+        "seq2seq",
+        data,
+        tmp_path / "out",
+        dev=data,
+        model=tiny,
+        choices=Choices(decoder="new:1", patience=None),
+        settings=Settings(steps=60, batch_size=10, lr=3e-3, evaluate_every=60),
+    )
+    for beams in (1, 4):
+        [said] = predict(str(tmp_path / "out"), data, beams=beams, limit=1)
+        assert said.output == long
+
+
 def test_a_frozen_encoder_stays_as_it_is_under_a_decoder(tiny: str, tmp_path: Path) -> None:
     rows = [{"source": f"{n} hat", "target": f"hat {n}"} for n in range(20)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)

@@ -115,7 +115,6 @@ class Generation(Task):
             attention_mask=inputs["attention_mask"],
             num_beams=self.beams,
             max_length=self.target_length,
-            early_stopping=self.beams > 1,
             do_sample=False,
         )
 
