@@ -108,7 +108,7 @@ def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(
         finetune("classify", data, tmp_path / "stopped", model=model, settings=how)
     monkeypatch.undo()
     assert not (tmp_path / "stopped" / "layerwise_task.json").exists()
-    with pytest.raises(UsageError, match="was begun with lr 5e-05, and now it is 0.1"):
+    with pytest.raises(UsageError, match="was begun with lr not given, and now it is 0.1"):
         other = replace(how, lr=0.1)
         finetune("classify", data, tmp_path / "stopped", model=model, settings=other, resume=True)
     before = data.read_text("utf-8")

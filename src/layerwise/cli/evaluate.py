@@ -17,7 +17,7 @@ def command(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="What `layerwise finetune` wrote, or a checkpoint with a head that transformers knows.",
+            help="What `layerwise finetune` or `pretrain` wrote, or a checkpoint with a head that transformers knows.",
         ),
     ],
     data: training.DataArgument,
@@ -35,7 +35,10 @@ def command(
     allow_pickle: options.AllowPickleOption = False,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Scores on data with answers: macro-F1, entity F1, exact match and F1, Spearman, BLEU and chrF."""
+    """Scores on data with answers: macro-F1, entity F1, exact match and F1, Spearman, BLEU and chrF.
+
+    Of what `pretrain` wrote, on texts: masked accuracy, perplexity, NSP accuracy.
+    """
     from layerwise.cli.training_table import print_evaluated
     from layerwise.train.evaluate import evaluate
     from layerwise.train.tasks.task import Columns

@@ -66,12 +66,19 @@ def command(
             show_default="the model's, at most 512",
         ),
     ] = None,
-    epochs: Annotated[float, typer.Option(help="Passes over the data.")] = 3.0,
+    epochs: Annotated[
+        float | None,
+        typer.Option(help="Passes over the data.", show_default="3; with few examples more, at most 20"),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps, in place of --epochs.")] = None,
     batch_size: Annotated[int, typer.Option(help="Examples of one optimiser step, over all devices.")] = 32,
     accumulate: training.AccumulateOption = 1,
     lr: Annotated[
-        float | None, typer.Option(help="Highest learning rate.", show_default="5e-5; with --frozen 1e-2")
+        float | None,
+        typer.Option(
+            help="Highest learning rate.",
+            show_default="5e-5 · 768 / width; seq2seq five times that; --frozen 1e-2",
+        ),
     ] = None,
     warmup: training.WarmupOption = 0.1,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.01,
@@ -119,7 +126,7 @@ def command(
                 steps=steps,
                 batch_size=batch_size,
                 accumulate=accumulate,
-                lr=lr if lr is not None else 1e-2 if frozen else 5e-5,
+                lr=lr,
                 warmup=warmup,
                 weight_decay=weight_decay,
                 precision=precision,

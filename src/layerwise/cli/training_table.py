@@ -53,14 +53,15 @@ def print_finetuned(report: FinetuneReport) -> None:
     out = console()
     out.print(
         f"{report.task} with {report.head} of {report.model}: {report.examples:,} examples, "
-        f"{report.dev_examples:,} to choose the weights by; {report.precision}"
+        f"{report.dev_examples:,} to choose the weights by; learning rate {report.lr:g}, {report.precision}"
     )
     out.print()
     _print_scores(report.scores, report.metric, report.majority, ("before training", report.untrained))
     out.print()
     speed = f", {report.tokens_per_second:,.0f} tokens/s, {report.padding:.1%} padding"
     out.print(
-        f"Written to {report.output}: the weights of step {report.best_step} of {report.steps}; "
+        f"Written to {report.output}: the weights of step {report.best_step} of {report.steps}, "
+        f"{report.epochs:.3g} epochs; "
         f"{clock(report.seconds)}{speed if report.tokens_per_second else ''}.",
         style="bold",
     )

@@ -52,6 +52,7 @@ class FinetuneReport:
         untrained: `metric` of the head before training, on the dev part.
         majority: `metric` of always giving the most frequent answer; None where that means nothing.
         best_step, steps: the step whose weights were kept, and how many were done.
+        epochs, lr: passes over the data, and the highest learning rate.
         layers, shares: the layers in the mix and their shares; empty without a mix.
         padding: share of the training tokens that was padding.
         notes: what a user should know.
@@ -69,6 +70,8 @@ class FinetuneReport:
     majority: float | None
     best_step: int
     steps: int
+    epochs: float
+    lr: float
     precision: str
     seconds: float
     tokens_per_second: float

@@ -32,6 +32,11 @@ from layerwise.train.tasks.task import Columns, Example, Feature, Task
 
 __all__ = ["Choices", "finetune"]
 
+FROZEN_LR = 1e-2
+"""Of a head alone, without the model under it."""
+
+BERT_WIDTH = 768
+
 
 def finetune(
     task: str,
@@ -183,6 +188,7 @@ class _Finetuning:
         train_features = [one for group in task.featurise(train) for one in group]
         dev_features = list(task.featurise(dev))
         flat = [*train_features, *(one for group in dev_features for one in group)]
+        self.how = self.how.filled(_usual_rate(model, task), len(train_features), task.enough)
         self.document["sequences_sha256"] = fingerprint(flat)
         if self.state.is_main_process:
             claim(self.folder, self.document, self.resume)
@@ -229,6 +235,8 @@ class _Finetuning:
             majority=task.baseline(dev),
             best_step=best,
             steps=result.global_step,
+            epochs=float(result.metrics["epoch"]),
+            lr=float(self.how.lr or 0),
             precision=self.precision,
             seconds=time.perf_counter() - began,
             tokens_per_second=loop.tokens * self.state.num_processes / seconds if seconds else 0.0,
@@ -287,7 +295,7 @@ class _Finetuning:
             loss=task.loss,
             lengths=[len(one) for one in features],
             evaluator=evaluate,
-            patience=self.chosen.patience,
+            patience=None if self.chosen.patience is None else (self.chosen.patience, task.enough),
             log=self.folder / LOG,
             report=self.progress,
         )
@@ -306,3 +314,14 @@ class _Finetuning:
                 "more data."
             )
         return notes + task.notes()
+
+
+def _usual_rate(model: Any, task: Task) -> float:
+    """The learning rate where none is given: the task's at BERT's width, in proportion to 1 / width (Yang et al. 2021).
+
+    BERT's small sisters were fine-tuned with up to 3e-4 where BERT takes up to 5e-5 (Turc et al. 2019).
+    """
+    if isinstance(model, LayeredModel) and model.frozen:
+        return FROZEN_LR
+    config = model.encoder.config if task.head == "seq2seq" else model.config
+    return task.lr * BERT_WIDTH / int(config.hidden_size)

@@ -172,6 +172,28 @@ class Epochs(TrainerCallback):
         self._order.epoch = int(state.epoch + 1e-6)
 
 
+class Patience(EarlyStoppingCallback):
+    """Early stopping that waits until a head can have learned something.
+
+    Scores such as an entity's F1 stay at 0 for the first steps, and in few examples an epoch is a handful of them.
+    """
+
+    def __init__(self, early_stopping_patience: int, first_step: int) -> None:
+        super().__init__(early_stopping_patience)
+        self.first_step = first_step
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """Called by the trainer."""
+        if state.global_step >= self.first_step:
+            super().on_evaluate(args, state, control, metrics, **kwargs)  # type: ignore[no-untyped-call]
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        kept: dict[str, Any] = super().state()
+        given = {"early_stopping_patience": self.early_stopping_patience, "first_step": self.first_step}
+        return {**kept, "args": given}
+
+
 class Logbook(TrainerCallback):
     """Writes each line of the log to `log.jsonl`, and tells how far training has come."""
 
@@ -237,7 +259,7 @@ def build_loop(
     loss: Callable[..., torch.Tensor] | None,
     lengths: Sequence[int] | None,
     evaluator: Evaluate | None,
-    patience: int | None,
+    patience: tuple[int, int] | None,
     log: Path,
     report: Report,
     meter: Meter | None = None,
@@ -247,7 +269,7 @@ def build_loop(
     logbook = Logbook(log, report)
     callbacks: list[TrainerCallback] = [logbook]
     if patience is not None and evaluator is not None:
-        callbacks.append(EarlyStoppingCallback(patience))
+        callbacks.append(Patience(*patience))
     if minutes is not None:
         callbacks.append(Stopwatch(minutes))
     loop = Loop(

@@ -81,6 +81,10 @@ def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None
     if different:
         key = different[0]
         raise UsageError(
-            f"{path} was begun with {key} {before.get(key)!r}, and now it is {now[key]!r}: resume with the same settings "
-            "and data, or pass --overwrite to begin anew."
+            f"{path} was begun with {key} {_shown(before.get(key))}, and now it is {_shown(now[key])}: resume with the same "
+            "settings and data, or pass --overwrite to begin anew."
         )
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else repr(value)

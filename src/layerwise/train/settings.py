@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from layerwise.errors import UsageError, choose, require
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+USUAL_EPOCHS, MOST_EPOCHS = 3, 20
 
 REQUIREMENT = "accelerate>=1.10 scikit-learn>=1.6 seqeval>=1.2.2 sacrebleu>=2.5"
 """The extra `train`."""
@@ -21,11 +24,13 @@ class Settings:
     """How to train.
 
     Attributes:
-        epochs: passes over the data; may be a fraction. `steps` counts instead where it is given.
+        epochs: passes over the data; may be a fraction. None: three, and with few examples as many as make enough
+            steps, up to twenty. `steps` counts instead where it is given.
         steps: optimiser steps.
         batch_size: examples of one optimiser step, over all devices: the curve does not depend on how many there are.
         accumulate: parts in which each device takes its share of them, for less memory.
         lr: the highest learning rate of AdamW; it falls linearly to 0 behind the warm-up (Devlin et al. 2019, §A.2).
+            None: the task's.
         warmup: share of the steps in which it rises (below 1), or their number.
         weight_decay: of AdamW (Loshchilov & Hutter 2019).
         precision: `fp32`, `bf16`, `fp16`; `auto`: bf16 where the device computes it, else fp32.
@@ -35,11 +40,11 @@ class Settings:
         log_every: steps between two lines of the log.
     """
 
-    epochs: float = 3.0
+    epochs: float | None = None
     steps: int | None = None
     batch_size: int = 32
     accumulate: int = 1
-    lr: float = 5e-5
+    lr: float | None = None
     warmup: float = 0.1
     weight_decay: float = 0.01
     precision: str = "auto"
@@ -56,10 +61,10 @@ class Settings:
         """
         choose("precision", self.precision, PRECISIONS)
         positive = {
-            "epochs": self.epochs,
+            "epochs": 1 if self.epochs is None else self.epochs,
             "batch size": self.batch_size,
             "accumulate": self.accumulate,
-            "learning rate": self.lr,
+            "learning rate": 1 if self.lr is None else self.lr,
             "log-every": self.log_every,
             "steps": 1 if self.steps is None else self.steps,
             "evaluate-every": 1 if self.evaluate_every is None else self.evaluate_every,
@@ -71,6 +76,25 @@ class Settings:
             raise UsageError(
                 f"warm-up is {self.warmup:g} and weight decay {self.weight_decay:g}: expected 0 or more."
             )
+
+    def filled(self, lr: float, examples: int = 0, enough: int = 0) -> Settings:
+        """With numbers where nothing was given.
+
+        BERT was fine-tuned for three epochs of thousands of examples (Devlin et al. 2019, §4.1); three of a few hundred
+        are too few steps to learn anything, and twenty do no harm (Mosbach et al. 2021, §6).
+
+        Args:
+            lr: the task's learning rate.
+            examples: of the training data.
+            enough: steps that the task needs.
+        """
+        steps_per_epoch = max(math.ceil(examples / self.batch_size), 1)
+        epochs = min(max(USUAL_EPOCHS, math.ceil(enough / steps_per_epoch)), MOST_EPOCHS)
+        return replace(
+            self,
+            lr=lr if self.lr is None else self.lr,
+            epochs=float(epochs) if self.epochs is None else self.epochs,
+        )
 
     def document(self) -> dict[str, Any]:
         """For JSON."""

@@ -30,6 +30,9 @@ from layerwise.train.settings import Settings, pick_precision, require_training
 
 __all__ = ["Shape", "pretrain"]
 
+LR = 5e-4
+"""The learning rate where none is given."""
+
 
 def pretrain(
     corpus: str | Path | Sequence[str | Path],
@@ -70,9 +73,10 @@ def pretrain(
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()
-    form, how = shape or Shape(), settings or Settings(steps=10_000, lr=5e-4, warmup=0.05, log_every=50)
+    form, how = shape or Shape(), settings or Settings(steps=10_000, warmup=0.05, log_every=50)
     form.check()
     how.check()
+    how = how.filled(LR)
     if how.steps is None:
         raise UsageError("pretraining is counted in steps: pass --steps.")
     state = PartialState(cpu=pick_device(how.device).type == "cpu")

@@ -109,6 +109,7 @@ class Task(ABC):
         head: the kind of head (`models.heads.CLASSES`), or `pair`.
         metric: the score that early stopping looks at; more is better.
         pooled: whether a head of layerwise's own reads one vector a text.
+        lr, enough: the usual learning rate for a model 768 wide, and steps that are enough to learn something.
         tokenizer, max_length: of the model.
     """
 
@@ -116,6 +117,8 @@ class Task(ABC):
     head: ClassVar[str]
     metric: ClassVar[str]
     pooled: ClassVar[bool] = False
+    lr: ClassVar[float] = 5e-5
+    enough: ClassVar[int] = 200
     has_labels: ClassVar[bool] = True
 
     tokenization: Tokenization
