@@ -21,6 +21,7 @@ from layerwise.train.checkpoints import SEAL, is_whole, last_whole, seal
 from layerwise.train.finetune import Choices, finetune
 from layerwise.train.loop import Loop
 from layerwise.train.settings import Settings, pick_precision
+from layerwise.train.tasks.classify import Classification
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import curve, tiny_bert, write_jsonl
 
@@ -223,6 +224,50 @@ def test_early_stopping_keeps_the_best_weights(tiny: str, data: Path, tmp_path: 
         line["step"]: line["eval_macro_f1"] for line in map(json.loads, lines) if "eval_macro_f1" in line
     }
     assert report.scores["macro_f1"] == max(scores.values()) == scores[report.best_step]
+
+
+def test_training_does_not_stop_before_anything_can_be_learned(
+    tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Classification, "scores", lambda *given: {"macro_f1": 0.25})
+    monkeypatch.setattr(Classification, "enough", 18)
+    how = Settings(epochs=12, batch_size=16)
+    report = finetune(
+        "classify", data, tmp_path / "out", model=tiny, settings=how, choices=Choices(patience=1)
+    )
+    assert report is not None
+    assert 18 <= report.steps < 12 * 6
+
+
+@pytest.mark.parametrize(
+    ("examples", "enough", "epochs"), [(144, 200, 20), (1600, 200, 4), (10_000, 200, 3), (2000, 500, 8)]
+)
+def test_few_examples_are_seen_more_often(examples: int, enough: int, epochs: int) -> None:
+    filled = Settings().filled(1e-4, examples, enough)
+    assert (filled.epochs, filled.lr) == (epochs, 1e-4)
+
+
+def test_what_is_given_is_kept() -> None:
+    filled = Settings(epochs=1.5, lr=3e-3).filled(1e-4, 144, 200)
+    assert (filled.epochs, filled.lr) == (1.5, 3e-3)
+
+
+@pytest.mark.parametrize(
+    ("task", "choices", "lr"),
+    [
+        ("classify", Choices(), 5e-5 * 768 / 64),
+        ("classify", Choices(frozen=True), 1e-2),
+        ("seq2seq", Choices(frozen=True, decoder="new:1"), 2.5e-4 * 768 / 64),
+    ],
+)
+def test_the_usual_learning_rate(
+    task: str, choices: Choices, lr: float, tiny: str, data: Path, tmp_path: Path
+) -> None:
+    if task == "seq2seq":
+        data = write_jsonl(tmp_path / "pairs.jsonl", [{"source": f"{n}", "target": "a"} for n in range(20)])
+    how = Settings(steps=1)
+    report = finetune(task, data, tmp_path / "out", model=tiny, settings=how, choices=choices)
+    assert report is not None and report.lr == pytest.approx(lr)
 
 
 def test_padding_is_little_where_texts_differ_in_length(tiny: str, tmp_path: Path) -> None:
