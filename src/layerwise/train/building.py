@@ -20,6 +20,11 @@ from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Example, Task
 from layerwise.types import Layer
 
+FROZEN_LR = 1e-2
+"""Of a head alone, without the model under it."""
+
+BERT_WIDTH = 768
+
 
 def build(
     kind: type[Task],
@@ -88,3 +93,14 @@ def _first_blocks(encoder: Any, blocks: int, missing: tuple[str, ...], name: str
     if not 1 <= blocks <= number:
         raise UsageError(f"--layers is {blocks}: {name!r} has 1 to {number} blocks to keep.")
     return encoder if blocks == number else cut(encoder, blocks, missing)[0]
+
+
+def usual_rate(model: Any, task: Task) -> float:
+    """The learning rate where none is given: the task's at BERT's width, in proportion to 1 / width (Yang et al. 2021).
+
+    BERT's small sisters were fine-tuned with up to 3e-4 where BERT takes up to 5e-5 (Turc et al. 2019).
+    """
+    if isinstance(model, LayeredModel) and model.frozen:
+        return FROZEN_LR
+    config = model.encoder.config if task.head == "seq2seq" else model.config
+    return task.lr * BERT_WIDTH / int(config.hidden_size)

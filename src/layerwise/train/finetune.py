@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,19 @@ from layerwise.models.load import pick_device
 from layerwise.models.locate import EMBEDDED
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
-from layerwise.train.building import build
+from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import Choices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
 from layerwise.train.predictor import Predictor
-from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse, resume_from
+from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse, resume_from, same_run
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.task import Columns, Example, Feature, Task
 
 __all__ = ["Choices", "finetune"]
-
-FROZEN_LR = 1e-2
-"""Of a head alone, without the model under it."""
-
-BERT_WIDTH = 768
 
 
 def finetune(
@@ -95,7 +90,7 @@ def finetune(
             f"expected a multiple of {shares}."
         )
     folder = Path(output).expanduser()
-    document = _run_document(task, model, data, dev, named, chosen, how, skip_bad)
+    document = same_run(task, model, data, dev, named, chosen, how, skip_bad)
     with state.main_process_first():
         if state.is_main_process:
             refuse(folder, document, resume, overwrite)
@@ -117,38 +112,6 @@ def finetune(
         document=document,
         progress=progress,
     ).run()
-
-
-def _run_document(
-    task: str,
-    model: str,
-    data: Any,
-    dev: Any,
-    named: Columns,
-    chosen: Choices,
-    how: Settings,
-    skip: bool,
-) -> dict[str, Any]:
-    """What has to be the same for a run to go on."""
-
-    def listed(given: Any) -> Any:
-        return (
-            None
-            if given is None
-            else [str(one) for one in ([given] if isinstance(given, str | Path) else given)]
-        )
-
-    same = {key: value for key, value in how.document().items() if key not in ("device", "accumulate")}
-    return {
-        "task": task,
-        "model": model,
-        "data": listed(data),
-        "dev": listed(dev),
-        **{f"column {key}": value for key, value in asdict(named).items()},
-        **asdict(chosen),
-        **same,
-        "skip_bad": skip,
-    }
 
 
 @dataclass
@@ -188,7 +151,7 @@ class _Finetuning:
         train_features = [one for group in task.featurise(train) for one in group]
         dev_features = list(task.featurise(dev))
         flat = [*train_features, *(one for group in dev_features for one in group)]
-        self.how = self.how.filled(_usual_rate(model, task), len(train_features), task.enough)
+        self.how = self.how.filled(usual_rate(model, task), len(train_features), task.enough)
         self.document["sequences_sha256"] = fingerprint(flat)
         if self.state.is_main_process:
             claim(self.folder, self.document, self.resume)
@@ -314,14 +277,3 @@ class _Finetuning:
                 "more data."
             )
         return notes + task.notes()
-
-
-def _usual_rate(model: Any, task: Task) -> float:
-    """The learning rate where none is given: the task's at BERT's width, in proportion to 1 / width (Yang et al. 2021).
-
-    BERT's small sisters were fine-tuned with up to 3e-4 where BERT takes up to 5e-5 (Turc et al. 2019).
-    """
-    if isinstance(model, LayeredModel) and model.frozen:
-        return FROZEN_LR
-    config = model.encoder.config if task.head == "seq2seq" else model.config
-    return task.lr * BERT_WIDTH / int(config.hidden_size)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from layerwise.errors import UsageError
 from layerwise.train.checkpoints import last_whole
+from layerwise.train.choices import Choices
+from layerwise.train.settings import Settings
+from layerwise.train.tasks.task import Columns
 from layerwise.whole_file import check_folder
 
 RUN = "run.json"
@@ -17,6 +21,38 @@ CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 FINISHED = "config.json"
 """Written at the end, before the checkpoints go: a folder with it and without them is a model."""
+
+
+def same_run(
+    task: str,
+    model: str,
+    data: Any,
+    dev: Any,
+    named: Columns,
+    chosen: Choices,
+    how: Settings,
+    skip: bool,
+) -> dict[str, Any]:
+    """What has to be the same for a fine-tuning to go on."""
+
+    def listed(given: Any) -> Any:
+        return (
+            None
+            if given is None
+            else [str(one) for one in ([given] if isinstance(given, str | Path) else given)]
+        )
+
+    same = {key: value for key, value in how.document().items() if key not in ("device", "accumulate")}
+    return {
+        "task": task,
+        "model": model,
+        "data": listed(data),
+        "dev": listed(dev),
+        **{f"column {key}": value for key, value in asdict(named).items()},
+        **asdict(chosen),
+        **same,
+        "skip_bad": skip,
+    }
 
 
 def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool) -> None:
