@@ -258,7 +258,7 @@ class _Finetuning:
             loss=task.loss,
             lengths=[len(one) for one in features],
             evaluator=evaluate,
-            patience=None if self.chosen.patience is None else (self.chosen.patience, task.enough),
+            patience=self.chosen.patience,
             log=self.folder / LOG,
             report=self.progress,
         )

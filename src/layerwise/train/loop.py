@@ -27,6 +27,9 @@ from layerwise.train.memory import within_memory
 from layerwise.train.settings import Settings
 
 MEMORY_ADVICE = "lower --batch-size or --max-length, raise --accumulate, or take bf16"
+FIRST_STOP = 200
+"""The step before which training does not stop early."""
+
 FAILED_BATCH = "failed_batch.json"
 
 Evaluate = Callable[[], dict[str, float]]
@@ -178,20 +181,10 @@ class Patience(EarlyStoppingCallback):
     Scores such as an entity's F1 stay at 0 for the first steps, and in few examples an epoch is a handful of them.
     """
 
-    def __init__(self, early_stopping_patience: int, first_step: int) -> None:
-        super().__init__(early_stopping_patience)
-        self.first_step = first_step
-
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
         """Called by the trainer."""
-        if state.global_step >= self.first_step:
+        if state.global_step >= FIRST_STOP:
             super().on_evaluate(args, state, control, metrics, **kwargs)  # type: ignore[no-untyped-call]
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        kept: dict[str, Any] = super().state()
-        given = {"early_stopping_patience": self.early_stopping_patience, "first_step": self.first_step}
-        return {**kept, "args": given}
 
 
 class Logbook(TrainerCallback):
@@ -259,7 +252,7 @@ def build_loop(
     loss: Callable[..., torch.Tensor] | None,
     lengths: Sequence[int] | None,
     evaluator: Evaluate | None,
-    patience: tuple[int, int] | None,
+    patience: int | None,
     log: Path,
     report: Report,
     meter: Meter | None = None,
@@ -269,7 +262,7 @@ def build_loop(
     logbook = Logbook(log, report)
     callbacks: list[TrainerCallback] = [logbook]
     if patience is not None and evaluator is not None:
-        callbacks.append(Patience(*patience))
+        callbacks.append(Patience(patience))
     if minutes is not None:
         callbacks.append(Stopwatch(minutes))
     loop = Loop(

@@ -39,6 +39,7 @@ class QuestionAnswering(Task):
     name = "qa"
     head = "question"
     metric = "f1"
+    enough = 500
 
     def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
         super().__init__(tokenizer, max_length, labels)
