@@ -64,12 +64,25 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
     return spans
 
 
-def tags_of(spans: Iterable[Span], words: int) -> list[str]:
-    """Tags in BIO for `words` words; spans do not overlap."""
+def tag_of(prefix: str, kind: str) -> str:
+    """A tag; that of a span without a type is its prefix alone."""
+    return f"{prefix}-{kind}" if kind else prefix
+
+
+def plain_tag(tag: str) -> str:
+    """A tag with the prefix of BIO or IOBES, and `-`: `M_PER` as `I-PER`; what is none stays."""
+    prefix, kind = split_tag(tag)
+    return tag_of(prefix, kind) if prefix else tag
+
+
+def tags_of(spans: Iterable[Span], words: int, scheme: str = "BIO") -> list[str]:
+    """Tags in BIO or IOBES for `words` words; spans do not overlap."""
     tags = ["O"] * words
     for span in spans:
-        tags[span.start] = f"B-{span.kind}"
-        tags[span.start + 1 : span.end] = [f"I-{span.kind}"] * (span.end - span.start - 1)
+        tags[span.start : span.end] = [tag_of("I", span.kind)] * (span.end - span.start)
+        tags[span.start] = tag_of("B", span.kind)
+        if scheme == "IOBES":
+            tags[span.end - 1] = tag_of("S" if span.end - span.start == 1 else "E", span.kind)
     return tags
 
 
@@ -87,14 +100,23 @@ class Grammar:
     step: Bool[ndarray, "tags tags"]
 
     @classmethod
-    def of(cls, tags: Sequence[str]) -> Grammar:
-        """The grammar of a set of tags; where they are labels of words, everything may follow everything."""
+    def of(cls, tags: Sequence[str], strict: bool = True) -> Grammar:
+        """The grammar of a set of tags; where they are labels of words, everything may follow everything.
+
+        Args:
+            strict: whether `I-X` needs an `X` before it; not in IOB1, nor for a type that no `B-X` opens.
+        """
         scheme = scheme_of(tags)
         if scheme is None:
             every = np.ones(len(tags), bool)
             return cls(every, every, np.ones((len(tags), len(tags)), bool))
         parts = [split_tag(tag) for tag in tags]
-        opens = np.array([prefix not in ("I", "E") for prefix, _ in parts])
+        opens = np.array(
+            [
+                prefix not in ("I", "E") or (prefix == "I" and (not strict or ("B", kind) not in parts))
+                for prefix, kind in parts
+            ]
+        )
         unfinished = np.array([scheme == "IOBES" and prefix in ("B", "I") for prefix, _ in parts])
         step = np.zeros((len(tags), len(tags)), bool)
         for first, (before, of) in enumerate(parts):

@@ -54,7 +54,10 @@ def squad_scores(found: Sequence[str], answers: Sequence[Sequence[str]]) -> dict
         found: one a question, empty for "no answer".
         answers: those given for each question; none for a question without an answer.
     """
-    pairs = [(said, given or [""]) for said, given in zip(found, answers, strict=True)]
+    pairs = [
+        (said, [one for one in given if answer_words(one)] or [""])  # as the script of SQuAD 2.0 does
+        for said, given in zip(found, answers, strict=True)
+    ]
     exact = [max(exact_match(said, one) for one in given) for said, given in pairs]
     f1 = [max(answer_f1(said, one) for one in given) for said, given in pairs]
     scores = {"exact_match": _mean(exact), "f1": _mean(f1)}

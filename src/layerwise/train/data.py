@@ -79,9 +79,12 @@ def read_examples(
             sources.options = replace(options, text_column=None)  # the only column there
         records = sources.records()
     for record in records:
+        part = None if columns.split is None else record.kept.get(columns.split)
+        if columns.split is not None and part_of(part) is None:  # a published test part may have no labels
+            yield Example(record, part=part)
+            continue
         try:
-            example = task.example(record, columns, with_target)
-            yield example if columns.split is None else replace(example, part=record.kept.get(columns.split))
+            yield replace(task.example(record, columns, with_target), part=part)
         except SourceError as error:
             skipped(error)
 
@@ -96,18 +99,20 @@ def known_to(task: Task, examples: Sequence[Example], skipped: Skipped) -> list[
         return list(examples)
     known = []
     for example in examples:
-        given = example.target if isinstance(example.target, tuple) else (example.target,)
         try:
-            for label in given:
-                task.code(label, example)
+            task.codes(example)
             known.append(example)
         except SourceError as error:
             skipped(error)
     return known
 
 
-def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
+def hold_out(examples: Sequence[Example], seed: int, classes: bool) -> tuple[list[Example], list[Example]]:
     """A tenth of the texts, drawn at random; equal texts (contexts, for questions) stay in one part.
+
+    Args:
+        seed: of the draw.
+        classes: whether targets are classes. A text with one that no text of the training part has then goes there too.
 
     Raises:
         LabelError: there are fewer than ten different texts.
@@ -124,9 +129,22 @@ def hold_out(examples: Sequence[Example], seed: int) -> tuple[list[Example], lis
     order = list(groups)
     random.Random(seed).shuffle(order)
     held = set(order[: max(1, round(len(order) * HELD_OUT))])
+    if classes:
+        seen = {label for key in order if key not in held for one in groups[key] for label in one.classes}
+        for key in [key for key in order if key in held]:
+            own = {label for one in groups[key] for label in one.classes}
+            if not own <= seen and len(held) > 1:
+                held.discard(key)
+                seen |= own
     train = [example for key, group in groups.items() if key not in held for example in group]
     dev = [example for key, group in groups.items() if key in held for example in group]
     return train, dev
+
+
+def part_of(value: Any) -> str | None:
+    """`train` or `dev`, by what a row says; None: neither."""
+    names = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev"}
+    return names.get(str(value).lower())
 
 
 def split_by(examples: Sequence[Example], column: str) -> tuple[list[Example], list[Example]]:
@@ -135,10 +153,9 @@ def split_by(examples: Sequence[Example], column: str) -> tuple[list[Example], l
     Raises:
         UsageError: one of the two has no row.
     """
-    names = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev"}
     found: dict[str, list[Example]] = {"train": [], "dev": []}
     for example in examples:
-        name = names.get(str(example.part).lower())
+        name = part_of(example.part)
         if name is not None:
             found[name].append(example)
     for name, rows in found.items():

@@ -149,6 +149,10 @@ class _Finetuning:
             )
         batches: TokenBatches | StateBatches = batches_for(model, task)
         train_features = [one for group in task.featurise(train) for one in group]
+        if not train_features:
+            raise SourceError(
+                "no row of the data has anything to learn from: the contexts are empty; expected texts."
+            )
         dev_features = list(task.featurise(dev))
         flat = [*train_features, *(one for group in dev_features for one in group)]
         self.how = self.how.filled(usual_rate(model, task), len(train_features), task.enough)
@@ -217,11 +221,11 @@ class _Finetuning:
         train = list(read_examples(self.kind, self.data, self.columns, skipped))
         if not train:
             raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
-        self.kind.labels_of(train)  # with one class only there is nothing to hold out
         if self.columns.split is not None:
             return split_by(train, self.columns.split)
         if self.dev is None:
-            return hold_out(train, self.how.seed)
+            self.kind.labels_of(train)  # with one class only there is nothing to hold out
+            return hold_out(train, self.how.seed, self.kind.head in ("sequence", "token"))
         dev = list(read_examples(self.kind, self.dev, self.columns, skipped))
         return train, dev
 

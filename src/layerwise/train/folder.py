@@ -168,6 +168,10 @@ def load_trained(name: str, revision: str | None = None, allow_pickle: bool = Fa
             f"the model {name!r} gives one number a text ({labels[0]}), and `classify` needs two classes or more: take "
             "another checkpoint."
         )
+    if getattr(model.config, "problem_type", None) == "multi_label_classification":
+        raise UsageError(
+            f"the model {name!r} gives a text several labels at once, and `classify` gives one: take another checkpoint."
+        )
     given = (document or {}).get("max_length") or min(longest, 512)
     task = TASKS[task_name](tokenizer, min(given, longest), labels if kind in ("sequence", "token") else ())
     task.configure(document if document is not None else {"no_answers": False})
@@ -197,7 +201,6 @@ def _layered(files: ModelFiles, document: Mapping[str, Any]) -> Trained:
 def _encoder_decoder(files: ModelFiles, model: Any, tokenizer: Any, document: Mapping[str, Any]) -> Trained:
     longest = longest_window(dissect(model.encoder, model.encoder.config).max_positions, tokenizer)
     task = Generation(tokenizer, min(document.get("max_length", 512), longest))
-    task.configure(document)
     own = files.folder / DECODER_TOKENIZER
     if own.is_dir():
         from transformers import AutoTokenizer
@@ -205,6 +208,7 @@ def _encoder_decoder(files: ModelFiles, model: Any, tokenizer: Any, document: Ma
         task.use_target_tokenizer(
             AutoTokenizer.from_pretrained(own, trust_remote_code=False, local_files_only=True)
         )
+    task.configure(document)  # what it learned is of this tokenizer
     return Trained(model, task, batches_for(model, task), document)
 
 

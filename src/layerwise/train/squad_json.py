@@ -68,7 +68,8 @@ def _record(question: dict[str, Any], context: Any, column: str, where: str) -> 
     answers = question.get("answers") or []
     if question.get("is_impossible"):
         answers = []
-    return TextRecord(text, context, kept={column: answers}, id=str(question.get("id", "")), place=where)
+    identity = None if question.get("id") is None else str(question["id"])
+    return TextRecord(text, context, kept={column: answers}, id=identity, place=where)
 
 
 def _list(holder: Any, key: str, where: str) -> list[Any]:

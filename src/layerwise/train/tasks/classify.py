@@ -81,7 +81,7 @@ class Classification(Task):
 
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
         window = encoded.sequences[0]
-        target = None if example.target is None else self.code(example.target, example)
+        target = None if example.target is None else self.codes(example)[0]
         return [Feature(window.input_ids, window.token_type_ids, encoded.position, target)]
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:

@@ -17,7 +17,17 @@ from layerwise.errors import LabelError, SourceError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.ops.alignment import WORD_FINDERS
-from layerwise.ops.bio import Grammar, Span, best_path, scheme_of, spans_of, split_tag, tags_of
+from layerwise.ops.bio import (
+    Grammar,
+    Span,
+    best_path,
+    plain_tag,
+    scheme_of,
+    spans_of,
+    split_tag,
+    tag_of,
+    tags_of,
+)
 from layerwise.reports.answers import Entity, TaggedText, TaggedWord
 from layerwise.text.sources import SourceOptions
 from layerwise.train.tasks.classify import class_scores
@@ -90,8 +100,10 @@ class Tagging(Task):
         if not tags:
             raise LabelError("the training data has no words: expected some with tags.")
         labels = set(as_classes(np.array(tags, object), "label")[1])
-        if scheme_of(labels) is not None:  # a span that was never longer than a word may be so tomorrow
-            labels |= {"O"} | {f"I-{kind}" for prefix, kind in map(split_tag, labels) if prefix == "B"}
+        prefixes = {"BIO": "BI", "IOBES": "BIES"}.get(scheme_of(labels) or "", "")
+        if prefixes:  # a span that was never longer than a word may be so tomorrow
+            kinds = {kind for prefix, kind in map(split_tag, labels) if prefix != "O"}
+            labels |= {"O"} | {tag_of(prefix, kind) for prefix in prefixes for kind in kinds}
         return as_classes(np.array([*labels], object), "label")[1]
 
     def weigh_classes(self, examples: Sequence[Example]) -> None:
@@ -105,7 +117,7 @@ class Tagging(Task):
         tokens = encoded.edge_token[first]
         codes = None
         if example.target is not None:
-            codes = np.array([self.code(tag, example) for tag in example.target], np.int64)
+            codes = np.array(self.codes(example), np.int64)
         found = []
         for number, window in enumerate(encoded.sequences):
             mine = encoded.window[tokens] == number
@@ -113,6 +125,15 @@ class Tagging(Task):
             places = encoded.position[tokens[mine]]
             found.append(Feature(window.input_ids, window.token_type_ids, places, target, owner=words[mine]))
         return found
+
+    def codes(self, example: Example) -> list[int]:
+        """Numbers of the tags; spans of another scheme in the words of the model's own."""
+        tags = list(example.target)
+        if self.scheme is not None and not set(tags) <= set(self.labels):
+            tags = tags_of(spans_of(tags), len(tags), self.scheme)
+            inside = {tag: tag_of("I", split_tag(tag)[1]) for tag in tags if tag not in self.labels}
+            tags = [inside[tag] if inside.get(tag) in self.labels else tag for tag in tags]
+        return [self.code(tag, example) for tag in tags]
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         return cross_entropy(outputs["logits"], labels, num_items_in_batch, self.class_weights)
@@ -130,8 +151,9 @@ class Tagging(Task):
     ) -> TaggedText:
         record, outside = example.record, self.labels.index("O") if "O" in self.labels else 0
         assert record.words is not None and self._grammar is not None
-        scores = np.full((len(record.words), len(self.labels)), -30.0)
-        scores[:, outside] = 0.0  # a word without a token is outside
+        # A word without a token, such as a space that is a row of its own, is outside unless an entity goes on behind it.
+        scores = np.full((len(record.words), len(self.labels)), -1e-3)
+        scores[:, outside] = 0.0
         read = np.zeros(len(record.words), bool)
         for feature, rows in zip(features, said, strict=True):
             scores[feature.owner] = rows
@@ -166,6 +188,12 @@ class Tagging(Task):
     def document(self) -> dict[str, Any]:
         return {**super().document(), "scheme": self.scheme}
 
+    def configure(self, document: Mapping[str, Any]) -> None:
+        if (
+            "task" not in document
+        ):  # from elsewhere, perhaps of IOB1, which only B-X of adjacent spans tells from BIO
+            self._grammar = Grammar.of(self.labels, strict=False)
+
 
 def tag_scores(given: Sequence[list[str]], found: Sequence[list[str]], spans: bool) -> dict[str, float]:
     """Precision, recall and F1 of entities by seqeval, exact spans and types only; or accuracy and macro-F1 of words.
@@ -198,9 +226,9 @@ def _entity(text: str, words: Sequence[TaggedWord], span: Span) -> Entity:
 
 def _regular(tags: list[str]) -> tuple[str, ...]:
     """Tags of spans that break their scheme (IOB1 does so on purpose) as BIO; others as they are."""
-    scheme = scheme_of(tags)
-    if scheme is None:
+    if scheme_of(tags) is None:
         return tuple(tags)
+    tags = [plain_tag(tag) for tag in tags]
     grammar = Grammar.of(tags)
     steps = zip(range(len(tags)), range(1, len(tags)), strict=False)
     legal = grammar.start[0] and grammar.end[-1] and all(grammar.step[a, b] for a, b in steps)

@@ -59,6 +59,11 @@ class Example:
     part: Any = None
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Its label or tags, where the target is that."""
+        return self.target if isinstance(self.target, tuple) else (self.target,)
+
+    @property
     def place(self) -> str:
         """Where it stands, for messages."""
         return self.record.place or f"the text {self.record.text[:40]!r}"
@@ -119,7 +124,6 @@ class Task(ABC):
     pooled: ClassVar[bool] = False
     lr: ClassVar[float] = 5e-5
     enough: ClassVar[int] = 200
-    has_labels: ClassVar[bool] = True
 
     tokenization: Tokenization
 
@@ -245,6 +249,14 @@ class Task(ABC):
             UsageError: the task has no classes.
         """
         raise UsageError(f"{self.name} has no classes to weigh.")
+
+    def codes(self, example: Example) -> list[int]:
+        """Numbers of the labels of an example.
+
+        Raises:
+            SourceError: one was not seen in training.
+        """
+        return [self.code(label, example) for label in example.classes]
 
     def code(self, label: str, example: Example) -> int:
         """Number of a label.
