@@ -37,3 +37,9 @@ def test_questions_without_an_answer_are_told_apart() -> None:
     assert scores["exact_match"] == pytest.approx(2 / 3)
     assert scores["no_answer_f1"] == 0.5
     assert scores["has_answer_f1"] == 1.0
+
+
+def test_a_given_answer_without_a_word_does_not_count() -> None:
+    """As in the script of SQuAD 2.0."""
+    assert squad_scores([""], [["the", "x"]]) == {"exact_match": 0, "f1": 0}
+    assert squad_scores([""], [["the"]]) == {"exact_match": 1, "f1": 1}

@@ -209,7 +209,7 @@ def test_dates_from_english_to_chinese(tiny: str, tmp_path: Path) -> None:
 
 def test_a_text_from_a_text(tiny: str, tmp_path: Path) -> None:
     rows = [
-        {"source": f"{a} {b}", "target": f"{b} {a}"}
+        {"source": f"{a} {b}", "target": f"{b}-{a} 3.5"}
         for a in ["red", "blue", "green"]
         for b in ["hat", "car", "door"]
     ]
@@ -227,7 +227,7 @@ def test_a_text_from_a_text(tiny: str, tmp_path: Path) -> None:
     assert report is not None
     assert report.scores["exact_match"] > 0.9
     [first, *_] = predict(str(tmp_path / "out"), dev)
-    assert first.output == "hat red"
+    assert first.output == "hat-red 3.5"  # spaces too are as in training, after loading
 
 
 def test_a_search_does_not_end_with_short_outputs_that_are_less_probable(tiny: str, tmp_path: Path) -> None:
@@ -281,6 +281,42 @@ def test_tables_hold_words_tags_and_answers(tiny: str, tmp_path: Path) -> None:
         writer.writerows([["who?", f"the Fox {n}", answers] for n in range(20)])
     report = finetune("qa", tmp_path / "qa.csv", tmp_path / "qa", model=tiny, settings=Settings(steps=2))
     assert report is not None and report.examples + report.dev_examples == 20
+
+
+def test_a_word_without_a_token_does_not_cut_an_entity(tiny: str, tmp_path: Path) -> None:
+    """A space that is a row of its own, as in Chinese sets with a character a row."""
+    rows = []
+    for n in range(24):
+        name = ["Anna", "Ben"][n % 2]
+        words = ["the", " ", name, " ", "Fox", "saw", " ", "red"]
+        rows.append({"words": words, "label": ["O", "O", "B-PER", "I-PER", "I-PER", "O", "O", "O"]})
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    report = finetune(
+        "ner",
+        data,
+        tmp_path / "out",
+        dev=data,
+        model=tiny,
+        columns=Columns(words="words"),
+        settings=Settings(steps=30, batch_size=12, lr=3e-3),
+    )
+    assert report is not None and report.scores["f1"] == 1
+
+
+def test_tags_of_another_scheme_are_compared_as_spans(tiny: str, tmp_path: Path) -> None:
+    words = ["the", "red", "Fox"]
+    iobes = [
+        {"words": words, "label": tags}
+        for tags in (["O", "B-X", "E-X"], ["O", "B-X", "I-X"])
+        for _ in range(12)
+    ]
+    trained = write_jsonl(tmp_path / "train.jsonl", iobes[:12])
+    columns, how = Columns(words="words"), Settings(steps=20, batch_size=12, lr=3e-3)
+    dev = write_jsonl(tmp_path / "dev.jsonl", [{"words": ["the", "Fox"], "label": ["O", "S-X"]}, *iobes])
+    report = finetune("ner", trained, tmp_path / "out", dev=dev, model=tiny, columns=columns, settings=how)
+    assert report is not None and report.scores["recall"] > 0.9
+    bmes = write_jsonl(tmp_path / "bmes.jsonl", [{"words": words, "label": ["O", "B_X", "E_X"]}])
+    assert evaluate(str(tmp_path / "out"), bmes, columns=columns).scores["f1"] == 1
 
 
 def test_seeds(tiny: str, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from layerwise.train.finetune import Choices, finetune
 from layerwise.train.loop import Loop
 from layerwise.train.settings import Settings, pick_precision
 from layerwise.train.tasks.classify import Classification
+from layerwise.train.tasks.task import Columns
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import curve, tiny_bert, write_jsonl
 
@@ -270,6 +271,28 @@ def test_the_usual_learning_rate(
     assert report is not None and report.lr == pytest.approx(lr)
 
 
+def test_a_class_of_one_row_is_learned_and_not_held_out(tiny: str, tmp_path: Path) -> None:
+    rows = [{"text": f"the hat {n}", "label": "ab"[n % 2]} for n in range(20)]
+    rows += [{"text": f"the car {n}", "label": f"rare {n}"} for n in range(12)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    for seed in range(4):
+        how = Settings(steps=1, seed=seed)
+        report = finetune("classify", data, tmp_path / f"out{seed}", model=tiny, settings=how)
+        assert report is not None and report.examples + report.dev_examples == 32
+
+
+def test_rows_of_neither_part_need_no_label(tiny: str, tmp_path: Path) -> None:
+    rows = [
+        {"text": f"hat {n}", "label": "ab"[n % 2], "split": ["train", "dev"][n % 4 == 0]} for n in range(20)
+    ]
+    data = write_jsonl(tmp_path / "data.jsonl", [*rows, {"text": "x", "label": None, "split": "test"}])
+    columns = Columns(split="split")
+    report = finetune(
+        "classify", data, tmp_path / "out", model=tiny, columns=columns, settings=Settings(steps=1)
+    )
+    assert report is not None and (report.examples, report.dev_examples) == (15, 5)
+
+
 def test_padding_is_little_where_texts_differ_in_length(tiny: str, tmp_path: Path) -> None:
     rows = [{"text": "word " * (1 + n % 60), "label": "ab"[n % 2]} for n in range(1200)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
@@ -333,6 +356,14 @@ def test_bad_rows_are_named(tiny: str, tmp_path: Path, task: str, rows: list[Any
     data = write_jsonl(tmp_path / "data.jsonl", rows)
     with pytest.raises((SourceError, LabelError), match=message):
         finetune(task, data, tmp_path / "out", model=tiny)
+    assert not (tmp_path / "out").exists()
+
+
+def test_questions_without_any_context_are_refused(tiny: str, tmp_path: Path) -> None:
+    rows = [{"question": f"who {n}", "context": "", "answers": []} for n in range(3)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    with pytest.raises(SourceError, match="the contexts are empty"):
+        finetune("qa", data, tmp_path / "out", dev=data, model=tiny)
     assert not (tmp_path / "out").exists()
 
 

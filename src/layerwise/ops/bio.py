@@ -64,25 +64,20 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
     return spans
 
 
-def tag_of(prefix: str, kind: str) -> str:
-    """A tag; that of a span without a type is its prefix alone."""
-    return f"{prefix}-{kind}" if kind else prefix
-
-
 def plain_tag(tag: str) -> str:
     """A tag with the prefix of BIO or IOBES, and `-`: `M_PER` as `I-PER`; what is none stays."""
     prefix, kind = split_tag(tag)
-    return tag_of(prefix, kind) if prefix else tag
+    return f"{prefix}-{kind}" if prefix and kind else tag
 
 
 def tags_of(spans: Iterable[Span], words: int, scheme: str = "BIO") -> list[str]:
     """Tags in BIO or IOBES for `words` words; spans do not overlap."""
     tags = ["O"] * words
     for span in spans:
-        tags[span.start : span.end] = [tag_of("I", span.kind)] * (span.end - span.start)
-        tags[span.start] = tag_of("B", span.kind)
+        tags[span.start : span.end] = [f"I-{span.kind}"] * (span.end - span.start)
+        tags[span.start] = f"B-{span.kind}"
         if scheme == "IOBES":
-            tags[span.end - 1] = tag_of("S" if span.end - span.start == 1 else "E", span.kind)
+            tags[span.end - 1] = f"{'S' if span.end - span.start == 1 else 'E'}-{span.kind}"
     return tags
 
 

@@ -25,7 +25,6 @@ from layerwise.ops.bio import (
     scheme_of,
     spans_of,
     split_tag,
-    tag_of,
     tags_of,
 )
 from layerwise.reports.answers import Entity, TaggedText, TaggedWord
@@ -49,7 +48,7 @@ class Tagging(Task):
     """A tag a word, read at the word's first token (Devlin et al. 2019, §5.3).
 
     A text that is longer than the model is read in windows; each word's tag is from the window where it has
-    most context. A word that gets no token is outside every entity.
+    most context. A word that gets no token is outside, unless the entity before it goes on behind it.
     """
 
     name = "ner"
@@ -103,7 +102,7 @@ class Tagging(Task):
         prefixes = {"BIO": "BI", "IOBES": "BIES"}.get(scheme_of(labels) or "", "")
         if prefixes:  # a span that was never longer than a word may be so tomorrow
             kinds = {kind for prefix, kind in map(split_tag, labels) if prefix != "O"}
-            labels |= {"O"} | {tag_of(prefix, kind) for prefix in prefixes for kind in kinds}
+            labels |= {"O"} | {f"{prefix}-{kind}" for prefix in prefixes for kind in kinds}
         return as_classes(np.array([*labels], object), "label")[1]
 
     def weigh_classes(self, examples: Sequence[Example]) -> None:
@@ -131,7 +130,7 @@ class Tagging(Task):
         tags = list(example.target)
         if self.scheme is not None and not set(tags) <= set(self.labels):
             tags = tags_of(spans_of(tags), len(tags), self.scheme)
-            inside = {tag: tag_of("I", split_tag(tag)[1]) for tag in tags if tag not in self.labels}
+            inside = {tag: f"I-{split_tag(tag)[1]}" for tag in tags if tag not in self.labels}
             tags = [inside[tag] if inside.get(tag) in self.labels else tag for tag in tags]
         return [self.code(tag, example) for tag in tags]
 
@@ -152,7 +151,8 @@ class Tagging(Task):
         record, outside = example.record, self.labels.index("O") if "O" in self.labels else 0
         assert record.words is not None and self._grammar is not None
         # A word without a token, such as a space that is a row of its own, is outside unless an entity goes on behind it.
-        scores = np.full((len(record.words), len(self.labels)), -1e-3)
+        scores = np.full((len(record.words), len(self.labels)), -2e-3)
+        scores[:, [split_tag(label)[0] == "I" for label in self.labels]] = -1e-3
         scores[:, outside] = 0.0
         read = np.zeros(len(record.words), bool)
         for feature, rows in zip(features, said, strict=True):
