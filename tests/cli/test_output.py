@@ -13,7 +13,8 @@ import pytest
 
 import layerwise
 from layerwise import Encoder
-from layerwise.cli.console import console, print_table, without_nan
+from layerwise.cli.console import console, print_table
+from layerwise.reports.wording import without_nan
 from tests.command_line import run
 
 TEXTS = ["The sea was calm.", "The ocean was rough.", "I sat by the sea.", ""]

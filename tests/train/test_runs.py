@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -24,7 +25,7 @@ from layerwise.train.settings import Settings, pick_precision
 from layerwise.train.tasks.classify import Classification
 from layerwise.train.tasks.task import Columns
 from tests.tiny import one_thread  # noqa: F401
-from tests.train.learning import curve, tiny_bert, write_jsonl
+from tests.train.learning import EXAMPLES, curve, tiny_bert, write_jsonl
 
 TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "layerwise"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -357,6 +358,26 @@ def test_bad_rows_are_named(tiny: str, tmp_path: Path, task: str, rows: list[Any
     with pytest.raises((SourceError, LabelError), match=message):
         finetune(task, data, tmp_path / "out", model=tiny)
     assert not (tmp_path / "out").exists()
+
+
+def test_squad_in_folders_globs_and_gz(tiny: str, tmp_path: Path) -> None:
+    source = EXAMPLES / "training" / "qa_en.json"
+    (tmp_path / "folder").mkdir()
+    with gzip.open(tmp_path / "folder" / "qa.json.gz", "wb") as file:
+        file.write(source.read_bytes())
+    for name, data in enumerate([tmp_path / "folder", tmp_path / "folder" / "*.json.gz", source]):
+        report = finetune("qa", data, tmp_path / f"out{name}", model=tiny, settings=Settings(steps=1))
+        assert report is not None and report.examples + report.dev_examples == 900
+
+
+def test_a_development_part_with_one_score_says_that_it_tells_nothing(tiny: str, tmp_path: Path) -> None:
+    rows = [{"sentence1": f"hat {n}", "sentence2": "a hat", "score": n % 5} for n in range(20)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    dev = write_jsonl(tmp_path / "dev.jsonl", [{**row, "score": 1} for row in rows])
+    report = finetune("similarity", data, tmp_path / "out", dev=dev, model=tiny, settings=Settings(steps=2))
+    assert report is not None and "means nothing" in report.notes[0]
+    for name in ("log.jsonl", "layerwise_task.json"):
+        assert "NaN" not in (tmp_path / "out" / name).read_text("utf-8")
 
 
 def test_questions_without_any_context_are_refused(tiny: str, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console, print_table, without_nan
+from layerwise.cli.console import console, print_table
+from layerwise.reports.wording import without_nan
 
 if TYPE_CHECKING:
     from layerwise.reports.comparison import Compared, Comparison, Matrix

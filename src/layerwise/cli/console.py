@@ -86,12 +86,3 @@ def _blocks(widths: Sequence[int], most: int) -> Iterator[list[int]]:
         block.append(place)
         taken += GAP + widths[place]
     yield block
-
-
-def without_nan(value: object) -> object:
-    """NaN has no place in JSON: null instead."""
-    if isinstance(value, float) and value != value:
-        return None
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    return [without_nan(item) for item in value] if isinstance(value, list | tuple) else value

@@ -9,7 +9,7 @@ import typer
 
 from layerwise.cli import options
 from layerwise.cli import training_options as training
-from layerwise.cli.console import without_nan
+from layerwise.reports.wording import without_nan
 
 
 def command(

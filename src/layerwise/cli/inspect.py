@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console, print_table, without_nan
-from layerwise.reports.wording import counted
+from layerwise.cli.console import console, print_table
+from layerwise.reports.wording import counted, without_nan
 
 if TYPE_CHECKING:
     from layerwise.store.verify import CheckReport

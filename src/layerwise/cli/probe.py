@@ -10,8 +10,8 @@ import typer
 
 from layerwise.cli import options
 from layerwise.cli import probe_options as asked
-from layerwise.cli.console import without_nan
 from layerwise.errors import UsageError
+from layerwise.reports.wording import without_nan
 
 
 def command(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli import options
-from layerwise.cli.console import console, without_nan
-from layerwise.reports.wording import counted
+from layerwise.cli.console import console
+from layerwise.reports.wording import counted, without_nan
 
 if TYPE_CHECKING:
     from layerwise.types import HiddenStates

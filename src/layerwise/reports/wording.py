@@ -11,3 +11,12 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 NOTHING_MIXED = (
     "No mix of the layers predicted held-out rows better than their mean, so all shares are equal."
 )
+
+
+def without_nan(value: object) -> object:
+    """NaN has no place in JSON: null instead."""
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    return [without_nan(item) for item in value] if isinstance(value, list | tuple) else value

@@ -10,7 +10,7 @@ from typing import Any
 
 from layerwise.errors import LabelError, LayerwiseError, SourceError, UsageError
 from layerwise.text.sources import Sources
-from layerwise.train.squad_json import is_squad, read_squad
+from layerwise.train.squad_json import read_squad, squad_files
 from layerwise.train.tasks.task import Columns, Example, Task
 from layerwise.types import TextRecord
 
@@ -65,8 +65,9 @@ def read_examples(
         SourceError: a source cannot be read, is empty, or has a bad row that may not be left out.
     """
     given = [data] if isinstance(data, str | Path) else list(data)
-    if task.name == "qa" and is_squad(given, columns.format):
-        records: Iterator[TextRecord] = read_squad(given, columns.label or "answers", skipped)
+    files = squad_files(given, columns.format) if task.name == "qa" else []
+    if files:
+        records: Iterator[TextRecord] = read_squad(files, columns.label or "answers", skipped)
     else:
         options = task.source(columns, with_target)
         options = replace(

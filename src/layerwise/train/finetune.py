@@ -224,7 +224,9 @@ class _Finetuning:
         if self.columns.split is not None:
             return split_by(train, self.columns.split)
         if self.dev is None:
-            self.kind.labels_of(train)  # with one class only there is nothing to hold out
+            self.kind.labels_of(
+                train, self.columns.label or "label"
+            )  # with one class only there is nothing to hold out
             return hold_out(train, self.how.seed, self.kind.head in ("sequence", "token"))
         dev = list(read_examples(self.kind, self.dev, self.columns, skipped))
         return train, dev
@@ -275,7 +277,12 @@ class _Finetuning:
 
     def _notes(self, task: Task, skipped: Skipped, untrained: float, score: float) -> list[str]:
         notes = [*skipped.note(), *self.notes]
-        if not score > untrained:
+        if score != score:
+            notes.append(
+                f"The {task.metric} of the development part means nothing, as all of it has one answer: the weights are not "
+                "the best, but the first; name another part with --dev."
+            )
+        elif not score > untrained:
             notes.append(
                 "training made nothing better on the development part: train longer (--epochs), with another --lr, or on "
                 "more data."

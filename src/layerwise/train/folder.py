@@ -26,6 +26,7 @@ from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles, locate
 from layerwise.models.pruned import take_out_heads
 from layerwise.models.tokenization import longest_window
+from layerwise.reports.wording import without_nan
 from layerwise.train.batches import TokenBatches
 from layerwise.train.run_folder import FINISHED
 from layerwise.train.tasks.by_name import TASKS
@@ -122,7 +123,9 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
         path.replace(target)
     draft.rmdir()
     written = folder / f"{DOCUMENT}.part"
-    written.write_text(json.dumps({**found, "training": document}, ensure_ascii=False, indent=1), "utf-8")
+    written.write_text(
+        json.dumps(without_nan({**found, "training": document}), ensure_ascii=False, indent=1), "utf-8"
+    )
     written.replace(folder / DOCUMENT)
 
 

@@ -21,6 +21,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from layerwise.errors import NumericError
 from layerwise.models.load import quiet
 from layerwise.reports.training import TrainingProgress
+from layerwise.reports.wording import without_nan
 from layerwise.train.batches import LengthOrder
 from layerwise.train.checkpoints import Sealing
 from layerwise.train.memory import within_memory
@@ -218,7 +219,7 @@ class Logbook(TrainerCallback):
         if "loss" in logs:
             line |= {"tokens": progress.tokens, "tokens_per_second": round(progress.tokens_per_second, 1)}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(without_nan(line)) + "\n")
 
     def _progress(self, args: Any, state: Any) -> TrainingProgress:
         tokens = 0 if self.loop is None else self.loop.tokens * args.world_size

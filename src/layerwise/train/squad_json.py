@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,13 +12,21 @@ from layerwise.errors import LayerwiseError, SourceError
 from layerwise.types import TextRecord
 
 
-def is_squad(sources: Sequence[str | Path], format: str | None) -> bool:
-    """Whether all sources are files with the ending `.json`."""
-    return format is None and all(str(source).lower().endswith(".json") for source in sources)
+def squad_files(sources: Sequence[str | Path], format: str | None) -> list[Path]:
+    """The files of sources that all end with `.json` (also `.json.gz`), with folders and globs; none if others do not."""
+    if format is not None:
+        return []
+    found: list[Path] = []
+    for path in (Path(source).expanduser() for source in sources):
+        if path.is_dir():
+            found += sorted(path.glob("*.json*"))
+        else:
+            found += [path] if path.exists() else sorted(path.parent.glob(path.name)) or [path]
+    return found if all(path.name.lower().endswith((".json", ".json.gz")) for path in found) else []
 
 
 def read_squad(
-    sources: Sequence[str | Path], column: str, on_bad_row: Callable[[LayerwiseError], None]
+    sources: Sequence[Path], column: str, on_bad_row: Callable[[LayerwiseError], None]
 ) -> Iterator[TextRecord]:
     """A record a question: the question, its context, its answers under `column`.
 
@@ -26,7 +35,7 @@ def read_squad(
     """
     empty = True
     for source in sources:
-        for record in _read(Path(source).expanduser(), column, on_bad_row):
+        for record in _read(source, column, on_bad_row):
             empty = False
             yield record
     if empty:
@@ -37,9 +46,11 @@ def read_squad(
 
 def _read(path: Path, column: str, on_bad_row: Callable[[LayerwiseError], None]) -> Iterator[TextRecord]:
     try:
-        document = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
+        opened = gzip.open if path.suffix.lower() == ".gz" else open
+        with opened(path, "rb") as file:
+            document = json.loads(file.read().decode("utf-8-sig"))
+    except (OSError, EOFError) as error:
+        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     except ValueError as error:
         raise SourceError(
             f"{path} is not JSON in UTF-8 ({error}): expected a file as SQuAD is published."

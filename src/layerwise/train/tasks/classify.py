@@ -54,8 +54,8 @@ class Classification(Task):
         return Example(replace(record, kept={}), str(label))
 
     @classmethod
-    def labels_of(cls, examples: Sequence[Example]) -> tuple[str, ...]:
-        return as_classes(np.array([example.target for example in examples], object), "label")[1]
+    def labels_of(cls, examples: Sequence[Example], column: str = "label") -> tuple[str, ...]:
+        return as_classes(np.array([example.target for example in examples], object), column)[1]
 
     def prepare(self, examples: Sequence[Example]) -> None:
         self.pairs = any(example.record.text_pair is not None for example in examples)

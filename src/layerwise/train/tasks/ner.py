@@ -94,16 +94,16 @@ class Tagging(Task):
         return Example(replace(record, kept={}), _regular([str(tag) for tag in value]))
 
     @classmethod
-    def labels_of(cls, examples: Sequence[Example]) -> tuple[str, ...]:
+    def labels_of(cls, examples: Sequence[Example], column: str = "label") -> tuple[str, ...]:
         tags = [tag for example in examples for tag in example.target]
         if not tags:
             raise LabelError("the training data has no words: expected some with tags.")
-        labels = set(as_classes(np.array(tags, object), "label")[1])
+        labels = set(as_classes(np.array(tags, object), column)[1])
         prefixes = {"BIO": "BI", "IOBES": "BIES"}.get(scheme_of(labels) or "", "")
         if prefixes:  # a span that was never longer than a word may be so tomorrow
             kinds = {kind for prefix, kind in map(split_tag, labels) if prefix != "O"}
             labels |= {"O"} | {f"{prefix}-{kind}" for prefix in prefixes for kind in kinds}
-        return as_classes(np.array([*labels], object), "label")[1]
+        return as_classes(np.array([*labels], object), column)[1]
 
     def weigh_classes(self, examples: Sequence[Example]) -> None:
         """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced`."""

@@ -148,8 +148,8 @@ class Task(ABC):
         """
 
     @classmethod
-    def labels_of(cls, examples: Sequence[Example]) -> tuple[str, ...]:
-        """The classes of the training data.
+    def labels_of(cls, examples: Sequence[Example], column: str = "label") -> tuple[str, ...]:
+        """The classes of the training data; `column` is what messages call them.
 
         Raises:
             LabelError: there is one only.
