@@ -18,7 +18,7 @@ from layerwise.models.packed_pretraining import BertForPreTraining as Packed
 from layerwise.train.evaluate import evaluate
 from layerwise.train.predict import predict
 from layerwise.train.pretraining.batches import Frame, PairStream, masked_pair, packed_batch
-from layerwise.train.pretraining.corpus import Corpus, prepare
+from layerwise.train.pretraining.corpus import Corpus, prepare, read_documents
 from layerwise.train.pretraining.documents import documents, sentences
 from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.pairs import build_pairs
@@ -107,6 +107,32 @@ def test_half_of_the_pairs_belong_together(corpus: Corpus) -> None:
     assert not np.array_equal(pairs, build_pairs(corpus, [numbers], 64, seed=1))
 
 
+def test_half_of_the_pairs_belong_together_also_where_many_sentences_fill_one(tmp_path: Path) -> None:
+    rows = [" ".join(["ship"] * (20 if n % 3 else 2)) + "." + ("" if n % 12 else "\n") for n in range(3000)]
+    (tmp_path / "long.txt").write_text("\n".join(rows), "utf-8")
+    prepare(
+        [str(tmp_path / "long.txt")],
+        vocabulary(),
+        tmp_path / "corpus",
+        format=None,
+        text_column=None,
+        longest=29,
+        report=print,
+    )
+    corpus = Corpus.load(tmp_path / "corpus")
+    found = build_pairs(corpus, [range(len(corpus.documents) - 1)], 32, seed=0)
+    assert 0.47 < found[:, 4].mean() < 0.55
+
+
+def test_each_file_of_a_folder_ends_a_document(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text(f"Text {number}. More.\n\nAnother.", "utf-8")
+    (tmp_path / "rows.jsonl").write_text('{"text": "One row."}\n{"text": "Two rows."}\n', "utf-8")
+    found = list(read_documents(str(tmp_path), None, None))
+    assert found[:2] == [["Text 0.", "More."], ["Another."]]
+    assert len(found) == 3 * 2 + 2
+
+
 def test_a_random_second_part_is_of_the_same_source(corpus: Corpus) -> None:
     half = (len(corpus.documents) - 1) // 2
     groups = [list(range(half)), list(range(half, 2 * half))]
@@ -134,6 +160,15 @@ def test_masks_are_of_bert_s_kinds() -> None:
     total = sum(kinds.values())
     assert kinds["mask"] / total == pytest.approx(0.8, abs=0.03)
     assert kinds["other"] / total == pytest.approx(0.1, abs=0.03)
+
+
+@pytest.mark.parametrize("field", ["save_every", "minutes"])
+def test_steps_and_minutes_below_1_are_refused(field: str, text: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        pretrain(text, tmp_path / "out", shape=SHAPE, **{field: 0})
+    with pytest.raises(UsageError, match="the seed is -1"):
+        pretrain(text, tmp_path / "out", shape=SHAPE, settings=Settings(steps=1, seed=-1))
+    assert not (tmp_path / "out").exists()
 
 
 def test_whole_words_are_masked_whole() -> None:

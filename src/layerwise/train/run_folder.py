@@ -20,7 +20,7 @@ RUN = "run.json"
 CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 FINISHED = "config.json"
-"""Written at the end, before the checkpoints go: a folder with it and without them is a model."""
+"""Written at the end, before the checkpoints go: a folder with it and without a whole one of them is a model."""
 
 
 def same_run(
@@ -69,7 +69,7 @@ def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool
     if resume:
         if not run.is_file():
             raise UsageError(f"{folder} holds no run to go on with: leave --resume out.")
-        if (folder / FINISHED).is_file() and not (folder / CHECKPOINTS).exists():
+        if (folder / FINISHED).is_file() and last_whole(folder / CHECKPOINTS) is None:
             raise UsageError(
                 f"the run in {folder} is finished: leave --resume out, and pass --overwrite to begin anew."
             )

@@ -37,7 +37,7 @@ def train_vocabulary(texts: Sequence[str], size: int, *, cased: bool, max_length
     backend = _splitting(models.WordPiece(unk_token="[UNK]"), cased)
     first, following = _letters(backend, texts)
     letters = [one for one, _ in sorted(first.items(), key=lambda pair: (-pair[1], pair[0]))]
-    letters = sorted(letters[: min(MOST_LETTERS, max(size // 2, 50))])
+    letters = sorted(letters[: min(MOST_LETTERS, (size - len(SPECIAL)) // 2)])
     # The trainer numbers letters inside words in the order of a hash table, and by these numbers it breaks ties:
     # numbered beforehand, as "special" tokens, they make it the same each time.
     inside = [f"##{one}" for one in letters if one in following]

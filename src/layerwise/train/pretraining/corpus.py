@@ -85,14 +85,14 @@ class Corpus:
 
 
 def read_documents(source: str | Path, format: str | None, text_column: str | None) -> Iterator[list[str]]:
-    """The documents of a source as lists of sentences.
+    """The documents of a source as lists of sentences; the end of a file ends a document.
 
     Raises:
         SourceError: it cannot be read.
     """
-    sources = Sources(source, SourceOptions(text_column, format=format))
-    plain = all(file.format == ".txt" for file in sources.files)
-    return documents(sources.records(), plain)
+    options = SourceOptions(text_column, format=format)
+    for file in Sources(source, options).files:
+        yield from documents(Sources(file.address, options).records(), file.format == ".txt")
 
 
 def prepare(

@@ -57,9 +57,12 @@ class Masking:
         begins[1:] |= np.diff(maskable) > 1  # [SEP] stands between
         word = np.cumsum(begins) - 1
         order = draw.permutation(word[-1] + 1)
-        sizes = np.bincount(word)[order]
-        taken = order[np.cumsum(sizes) <= wanted]
-        taken = taken if len(taken) else order[:1]
+        taken, room = [], wanted
+        for one, size in zip(order.tolist(), np.bincount(word)[order].tolist(), strict=True):
+            if size <= room:  # a word that does not fit is left out, as in Google's script
+                taken.append(one)
+                room -= size
+        taken = taken or order[:1].tolist()
         return maskable[np.isin(word, taken)]
 
     def replace(self, ids: Ints, places: Ints, draw: np.random.Generator) -> Ints:

@@ -42,16 +42,23 @@ def build_pairs(
     every = [document for group in groups for document in group] if every is None else every
     pairs: list[tuple[int, int, int, int, int]] = []
     for group in groups:
+        owed = 0
         others = group if len(group) > 1 else every
         for document in group:
-            pairs += _pairs_of(corpus, document, others, longest - 3, draw)
-    found = np.array(pairs, np.int64).reshape(-1, 5)
-    return found[np.random.default_rng(seed).permutation(len(found))]
+            found, owed = _pairs_of(corpus, document, others, longest - 3, draw, owed)
+            pairs += found
+    table = np.array(pairs, np.int64).reshape(-1, 5)
+    return table[np.random.default_rng(seed).permutation(len(table))]
 
 
 def _pairs_of(
-    corpus: Corpus, document: int, others: Sequence[int], longest: int, draw: random.Random
-) -> list[tuple[int, int, int, int, int]]:
+    corpus: Corpus, document: int, others: Sequence[int], longest: int, draw: random.Random, owed: int
+) -> tuple[list[tuple[int, int, int, int, int]], int]:
+    """The pairs of a document, and how many true ones are owed.
+
+    A sentence as long as a pair leaves no room for what follows, and its pair has to be a random one. In Google's script
+    most pairs are random then; here the next that can be true is, so that they stay half and half.
+    """
     first, last = int(corpus.documents[document]), int(corpus.documents[document + 1])
     bounds = corpus.sentences[first : last + 1].tolist()
     target = draw.randint(2, longest) if draw.random() < SHORT else longest
@@ -63,14 +70,17 @@ def _pairs_of(
             continue
         middle = begin + (draw.randint(1, at - begin - 1) if at - begin >= 2 else 1)
         one = bounds[begin], bounds[middle]
-        if at - begin == 1 or draw.random() < 0.5:
+        alone = at - begin == 1
+        if alone or (owed <= 0 and draw.random() < 0.5):
+            owed += alone
             two = _elsewhere(corpus, document, others, target - (one[1] - one[0]), draw)
             pairs.append((*_fitted(*one, *two, longest, draw), 1))
             at = middle  # what follows was not used, and begins the next pair
         else:
+            owed = max(owed - 1, 0)
             pairs.append((*_fitted(*one, bounds[middle], bounds[at], longest, draw), 0))
         begin = at
-    return pairs
+    return pairs, owed
 
 
 def _elsewhere(

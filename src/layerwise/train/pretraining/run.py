@@ -77,6 +77,10 @@ def pretrain(
     form.check()
     how.check()
     how = how.filled(LR)
+    if save_every < 1:
+        raise UsageError(f"save-every is {save_every}: expected at least 1 step.")
+    if minutes is not None and not 0 < minutes < float("inf"):
+        raise UsageError(f"minutes is {minutes:g}: expected a number above 0.")
     if how.steps is None:
         raise UsageError("pretraining is counted in steps: pass --steps.")
     state = PartialState(cpu=pick_device(how.device).type == "cpu")

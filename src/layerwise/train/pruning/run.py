@@ -151,7 +151,14 @@ def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
     if cuts.heads:
         attention_of(subject.encoder, 1)
         say("measuring the heads")
-        gone = least_important(head_importance(subject), cuts.heads, removed_heads(subject.encoder.config))
+        importance, before = head_importance(subject), removed_heads(subject.encoder.config)
+        gone = least_important(importance, cuts.heads, before)
+        there = sum(map(len, importance)) - sum(map(len, before.values()))
+        if sum(map(len, gone.values())) < round(cuts.heads * there):
+            notes.append(
+                f"{sum(map(len, gone.values()))} of {there} heads are removed, fewer than {cuts.heads:.0%}: one stays in "
+                "each block."
+            )
     if cuts.magnitude:  # before heads are zeros, which would count as the smallest
         _zero_smallest(subject, cuts.magnitude)
     if gone:
