@@ -96,3 +96,15 @@ def whole_file(path: str | Path, overwrite: bool = True) -> Iterator[IO[bytes]]:
 def _is_device(target: Path) -> bool:
     """Something that is there and neither a file nor a folder."""
     return target.exists() and not target.is_file()
+
+
+def open_to_readers(draft: Path) -> None:
+    """Give all the mode that a new file has: mkdtemp's folders and safetensors' files are for their owner alone."""
+    probe = draft / ".mode"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o666
+    probe.unlink()
+    draft.chmod(mode | (mode & 0o444) >> 2 | 0o300)
+    for path in draft.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)

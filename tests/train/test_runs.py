@@ -294,6 +294,12 @@ def test_rows_of_neither_part_need_no_label(tiny: str, tmp_path: Path) -> None:
     assert report is not None and (report.examples, report.dev_examples) == (15, 5)
 
 
+def test_everyone_may_read_the_model(tiny: str, data: Path, tmp_path: Path) -> None:
+    finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=1))
+    files = [path for path in (tmp_path / "out").iterdir() if path.is_file()]
+    assert len({path.stat().st_mode for path in files}) == 1
+
+
 def test_padding_is_little_where_texts_differ_in_length(tiny: str, tmp_path: Path) -> None:
     rows = [{"text": "word " * (1 + n % 60), "label": "ab"[n % 2]} for n in range(1200)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from layerwise.errors import LayerwiseError, UsageError
 from layerwise.models.shipped import NAME, PRUNED
+from layerwise.whole_file import open_to_readers
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def whole_folder(target: Path, source: Path, overwrite: bool) -> Iterator[Path]:
         try:
             with _termination_as_interrupt():
                 yield draft
-                _open_to_readers(draft)
+                open_to_readers(draft)
                 refuse_there(target, overwrite)  # again: somebody may have been quicker
                 _publish(draft, target)
         except (OSError, SafetensorError) as error:  # the second where safetensors meets a full disk
@@ -109,18 +110,6 @@ def refuse_there(target: Path, overwrite: bool) -> None:
             f"the folder {target} was not written by `layerwise ship` or `prune` (it has no {NAME}), so it is not replaced: "
             "choose another, or remove it yourself."
         )
-
-
-def _open_to_readers(draft: Path) -> None:
-    """Give all the mode that a new file has: mkdtemp's folders and safetensors' files are for their owner alone."""
-    probe = draft / ".mode"
-    probe.touch()
-    mode = probe.stat().st_mode & 0o666
-    probe.unlink()
-    draft.chmod(mode | (mode & 0o444) >> 2 | 0o300)
-    for path in draft.rglob("*"):
-        if path.is_file():
-            path.chmod(mode)
 
 
 def _publish(draft: Path, target: Path) -> None:

@@ -32,6 +32,7 @@ from layerwise.train.run_folder import FINISHED
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Task
+from layerwise.whole_file import open_to_readers
 
 DOCUMENT = "layerwise_task.json"
 HEAD = "head.safetensors"
@@ -116,6 +117,7 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
             task.target_tokenizer.save_pretrained(draft / DECODER_TOKENIZER)
     if isinstance(model, PairModel) and model.head.mix is None:
         _for_sentence_transformers(draft, model, task)
+    open_to_readers(draft)
     for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
         target = folder / path.name
         if target.is_dir():

@@ -27,6 +27,7 @@ from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, make_ready
 from layerwise.train.pretraining.shape import Shape
 from layerwise.train.run_folder import CHECKPOINTS, FINISHED, LOG, refuse, resume_from
 from layerwise.train.settings import Settings, pick_precision, require_training
+from layerwise.whole_file import open_to_readers
 
 __all__ = ["Shape", "pretrain"]
 
@@ -227,6 +228,7 @@ class _Pretraining:
         with quiet():
             model.save_pretrained(draft)
             self.tokenizer.save_pretrained(draft)
+        open_to_readers(draft)
         for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
             path.replace(self.folder / path.name)
         draft.rmdir()

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from layerwise.errors import UsageError
+from layerwise.models.load import config_of
 from layerwise.models.locate import locate
 from layerwise.models.pruned import attention_of, blocks_of, removed_heads, take_out_heads, zero_heads
 from layerwise.models.shipped import PRUNED
@@ -22,7 +23,7 @@ from layerwise.shipping.target import whole_folder
 from layerwise.train.data import Skipped
 from layerwise.train.pruning.importance import head_importance, least_important, least_useful_blocks
 from layerwise.train.pruning.int8 import PATH, quantise, require_int8
-from layerwise.train.pruning.subject import Subject, subject_of
+from layerwise.train.pruning.subject import EncoderSubject, Subject, subject_of
 from layerwise.train.settings import require_training
 from layerwise.train.tasks.task import Columns
 
@@ -109,6 +110,12 @@ def prune(
             raise UsageError("no row of the data can be used: leave --skip-bad out to see why.")
         before = _before(subject, files.folder)
         notes = [*skipped.note(), *_cut(subject, cuts, say)]
+        if isinstance(subject, EncoderSubject):
+            notes += [
+                f"The head of {head} is not one that can be pruned, and is left out: the folder holds the encoder alone."
+                for head in getattr(config_of(files), "architectures", None) or ()
+                if not head.endswith("Model")
+            ]
         heads = {str(block): numbers for block, numbers in removed_heads(subject.encoder.config).items()}
         subject.save(folder, {"from": model, "heads": heads, **_named(cuts)})
         if cuts.int8:
