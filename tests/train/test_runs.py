@@ -17,7 +17,14 @@ from typing import Any
 import pytest
 import torch
 
-from layerwise.errors import DeviceMemoryError, LabelError, NumericError, SourceError, UsageError
+from layerwise.errors import (
+    DeviceMemoryError,
+    LabelError,
+    LayerwiseError,
+    NumericError,
+    SourceError,
+    UsageError,
+)
 from layerwise.train.checkpoints import SEAL, is_whole, last_whole, seal
 from layerwise.train.finetune import Choices, finetune
 from layerwise.train.loop import Loop
@@ -212,6 +219,28 @@ def test_too_little_memory_says_which_flags_to_lower(
     monkeypatch.setattr(Loop, "compute_loss", full)
     with pytest.raises(DeviceMemoryError, match="lower --batch-size or --max-length, raise --accumulate"):
         finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=2))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        RuntimeError("[enforce fail at inline_container.cc:672] unexpected pos"),
+    ],
+)
+def test_a_full_disk_is_said_and_the_run_can_go_on(
+    error: Exception, tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any, **more: Any) -> None:
+        raise error
+
+    how = Settings(steps=6, batch_size=16, evaluate_every=3)
+    monkeypatch.setattr(Loop, "_save_checkpoint", full)
+    with pytest.raises(LayerwiseError, match="make room, and go on"):
+        finetune("classify", data, tmp_path / "out", model=tiny, settings=how)
+    monkeypatch.undo()
+    report = finetune("classify", data, tmp_path / "out", model=tiny, settings=how, resume=True)
+    assert report is not None and report.steps == 6
 
 
 def test_early_stopping_keeps_the_best_weights(tiny: str, data: Path, tmp_path: Path) -> None:

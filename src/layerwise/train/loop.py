@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
+from safetensors import SafetensorError
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from layerwise.errors import NumericError
+from layerwise.errors import LayerwiseError, NumericError
 from layerwise.models.load import quiet
 from layerwise.reports.training import TrainingProgress
 from layerwise.reports.wording import without_nan
@@ -30,6 +31,9 @@ from layerwise.train.settings import Settings
 MEMORY_ADVICE = "lower --batch-size or --max-length, raise --accumulate, or take bf16"
 FIRST_STOP = 200
 """The step before which training does not stop early."""
+
+TORCH_WRITER = "inline_container"
+"""In what torch says where `torch.save` could not write all: it does not say why."""
 
 FAILED_BATCH = "failed_batch.json"
 
@@ -103,9 +107,22 @@ class Loop(Trainer):
         return order
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train, without transformers' bars and reports."""
-        with quiet():
-            return super().train(*args, **kwargs)
+        """Train, without transformers' bars and reports.
+
+        Raises:
+            LayerwiseError: a checkpoint cannot be written.
+        """
+        try:
+            with quiet():
+                return super().train(*args, **kwargs)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and TORCH_WRITER not in str(error):
+                raise
+            said = getattr(error, "strerror", None) or "is the disk full?"
+            raise LayerwiseError(
+                f"a checkpoint cannot be written to {self.args.output_dir} ({said}): make room, and go on from the last "
+                "whole one with --resume."
+            ) from error
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Scores of the dev part; as in transformers, their names begin with `eval_`."""
