@@ -108,3 +108,24 @@ def open_to_readers(draft: Path) -> None:
     for path in draft.rglob("*"):
         if path.is_file():
             path.chmod(mode)
+
+
+def lock(path: Path) -> IO[str] | None:
+    """A lock file, held until its handle is closed; it dies with its process, even by kill -9. None on Windows.
+
+    Raises:
+        BlockingIOError: another process, or another handle of this one, holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = path.open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(handle.fileno()).st_nlink:  # removed between the two lines above
+            raise BlockingIOError
+    except BlockingIOError:
+        handle.close()
+        raise
+    return handle

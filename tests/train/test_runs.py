@@ -28,6 +28,7 @@ from layerwise.errors import (
 from layerwise.train.checkpoints import SEAL, is_whole, last_whole, seal
 from layerwise.train.finetune import Choices, finetune
 from layerwise.train.loop import Loop
+from layerwise.train.run_folder import held
 from layerwise.train.settings import Settings, pick_precision
 from layerwise.train.tasks.classify import Classification
 from layerwise.train.tasks.task import Columns
@@ -241,6 +242,15 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(
     monkeypatch.undo()
     report = finetune("classify", data, tmp_path / "out", model=tiny, settings=how, resume=True)
     assert report is not None and report.steps == 6
+
+
+def test_two_runs_do_not_write_into_one_folder(tiny: str, data: Path, tmp_path: Path) -> None:
+    how = Settings(steps=1)
+    with held(tmp_path / "out"), pytest.raises(UsageError, match="another run is writing"):
+        finetune("classify", data, tmp_path / "out", model=tiny, settings=how)
+    assert list(tmp_path.iterdir()) == []
+    assert finetune("classify", data, tmp_path / "out", model=tiny, settings=how) is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_early_stopping_keeps_the_best_weights(tiny: str, data: Path, tmp_path: Path) -> None:

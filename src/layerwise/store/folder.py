@@ -24,6 +24,7 @@ import lance
 from layerwise.errors import StoreError
 from layerwise.store.faults import reading
 from layerwise.store.schema import METADATA_KEY
+from layerwise.whole_file import lock as lock_file
 
 LEDGER = "_ledger"
 _LANCE_FOLDERS = ("_versions", "_transactions", "data", "_indices", "_deletions")
@@ -98,20 +99,11 @@ def lock(folder: Path) -> IO[str] | None:
         StoreError: another process, or another writer of this one, holds it.
     """
     try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return None
-    handle = (folder / LEDGER / "lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.fstat(handle.fileno()).st_nlink:  # removed between the two lines above
-            raise BlockingIOError
+        return lock_file(folder / LEDGER / "lock")
     except BlockingIOError:
-        handle.close()
         raise StoreError(
             f"the store {folder} is being written by another process: wait for it to end."
         ) from None
-    return handle
 
 
 def remove_lock(folder: Path) -> None:

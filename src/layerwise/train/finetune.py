@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
 from layerwise.train.predictor import Predictor
-from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, refuse, resume_from, same_run
+from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, held, refuse, resume_from, same_run
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.task import Columns, Example, Feature, Task
@@ -91,27 +92,29 @@ def finetune(
         )
     folder = Path(output).expanduser()
     document = same_run(task, model, data, dev, named, chosen, how, skip_bad)
-    with state.main_process_first():
-        if state.is_main_process:
-            refuse(folder, document, resume, overwrite)
-    return _Finetuning(
-        kind=TASKS[task],
-        name=model,
-        data=data,
-        folder=folder,
-        dev=dev,
-        columns=named,
-        chosen=chosen,
-        how=how,
-        skip_bad=skip_bad,
-        resume=resume,
-        loading=(revision, allow_pickle),
-        state=state,
-        device=device,
-        precision=precision,
-        document=document,
-        progress=progress,
-    ).run()
+    with ExitStack() as stack:
+        with state.main_process_first():
+            if state.is_main_process:
+                refuse(folder, document, resume, overwrite)
+                stack.enter_context(held(folder))
+        return _Finetuning(
+            kind=TASKS[task],
+            name=model,
+            data=data,
+            folder=folder,
+            dev=dev,
+            columns=named,
+            chosen=chosen,
+            how=how,
+            skip_bad=skip_bad,
+            resume=resume,
+            loading=(revision, allow_pickle),
+            state=state,
+            device=device,
+            precision=precision,
+            document=document,
+            progress=progress,
+        ).run()
 
 
 @dataclass

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from layerwise.train.checkpoints import last_whole
 from layerwise.train.choices import Choices
 from layerwise.train.settings import Settings
 from layerwise.train.tasks.task import Columns
-from layerwise.whole_file import check_folder
+from layerwise.whole_file import check_folder, lock
 
 RUN = "run.json"
 CHECKPOINTS = "checkpoints"
@@ -83,6 +85,29 @@ def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool
         raise UsageError(
             f"{folder} exists already: pass --overwrite to begin anew, --resume to go on, or choose another."
         )
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, also before it is there: the lock lies beside it, and dies with the process.
+
+    Raises:
+        UsageError: another run has it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.parent / f".{folder.name}.lock"
+    try:
+        handle = lock(path)
+    except BlockingIOError:
+        raise UsageError(
+            f"another run is writing to {folder}: wait for its end, or choose another folder."
+        ) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        if handle is not None:
+            handle.close()
 
 
 def claim(folder: Path, document: dict[str, Any], resume: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, make_ready
 from layerwise.train.pretraining.shape import Shape
-from layerwise.train.run_folder import CHECKPOINTS, FINISHED, LOG, refuse, resume_from
+from layerwise.train.run_folder import CHECKPOINTS, FINISHED, LOG, held, refuse, resume_from
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.whole_file import open_to_readers
 
@@ -104,17 +105,19 @@ def pretrain(
         "text_column": text_column,
         "pairs": pairs,
     }
-    with state.main_process_first():
-        if state.is_main_process:
-            refuse(folder, document, resume, overwrite)
-            make_ready(folder, document, resume, sources, form, format, text_column, say)
-    if prepare_only:
-        return None
-    tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
-    run = _Pretraining(
-        folder, form, how, pairs, state, device, precision, tokenizer, progress, save_every, minutes, say
-    )
-    return run.train(resume)
+    with ExitStack() as stack:
+        with state.main_process_first():
+            if state.is_main_process:
+                refuse(folder, document, resume, overwrite)
+                stack.enter_context(held(folder))
+                make_ready(folder, document, resume, sources, form, format, text_column, say)
+        if prepare_only:
+            return None
+        tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
+        run = _Pretraining(
+            folder, form, how, pairs, state, device, precision, tokenizer, progress, save_every, minutes, say
+        )
+        return run.train(resume)
 
 
 @dataclass
