@@ -253,6 +253,17 @@ def test_two_runs_do_not_write_into_one_folder(tiny: str, data: Path, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_folder_beside_which_nothing_may_be_written_is_used_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("layerwise.train.run_folder.lock", forbidden)
+    with held(tmp_path / "out"):
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_early_stopping_keeps_the_best_weights(tiny: str, data: Path, tmp_path: Path) -> None:
     how = Settings(epochs=60, batch_size=16, lr=3e-3)
     report = finetune(

@@ -91,6 +91,8 @@ def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool
 def held(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder, also before it is there: the lock lies beside it, and dies with the process.
 
+    Where nothing may be written beside the folder there is no lock.
+
     Raises:
         UsageError: another run has it.
     """
@@ -102,11 +104,13 @@ def held(folder: Path) -> Iterator[None]:
         raise UsageError(
             f"another run is writing to {folder}: wait for its end, or choose another folder."
         ) from None
+    except OSError:
+        handle = None
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
         if handle is not None:
+            path.unlink(missing_ok=True)
             handle.close()
 
 
