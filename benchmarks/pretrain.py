@@ -32,8 +32,8 @@ CPU = torch.device("cpu")
 ROUNDS, BATCHES, PAIRS = 5, 3, 32
 PROSE = [Path(__file__).parents[1] / "examples" / f"prose_{language}.txt" for language in ("en", "zh")]
 SHAPES = {
-    "4 × 128, 4k pieces": Shape(4_000, layers=4, hidden=128),
-    "6 × 256, 16k pieces": Shape(16_000, layers=6, hidden=256),
+    "4 × 128, 4k pieces": Shape(4_000, layers=4, hidden=128).filled(),
+    "6 × 256, 16k pieces": Shape(16_000, layers=6, hidden=256).filled(),
 }
 
 

@@ -22,14 +22,33 @@ def command(
         ),
     ],
     output: Annotated[str, typer.Option("--output", "-o", help="The folder to write.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Go on from this BERT: 'minilm' (embedded), a folder, or a name on the Hugging Face Hub.",
+            show_default="random weights",
+        ),
+    ] = None,
     vocab_size: Annotated[
-        int, typer.Option(help="Pieces of the WordPiece vocabulary, special ones included.")
-    ] = 16_000,
+        int | None,
+        typer.Option(
+            help="Pieces of the WordPiece vocabulary, special ones included; with --model a new one, to which its vectors "
+            "go over.",
+            show_default="16000; with --model its own vocabulary",
+        ),
+    ] = None,
     cased: Annotated[
-        bool, typer.Option("--cased/--uncased", help="Keep capitals and accents, or drop both.")
-    ] = False,
-    layers: Annotated[int, typer.Option(help="Blocks.")] = 6,
-    hidden: Annotated[int, typer.Option(help="Width.")] = 256,
+        bool | None,
+        typer.Option(
+            "--cased/--uncased", help="Keep capitals and accents, or drop both.", show_default="uncased"
+        ),
+    ] = None,
+    layers: Annotated[
+        int | None, typer.Option(help="Blocks; with --model its first.", show_default="6; with --model all")
+    ] = None,
+    hidden: Annotated[int | None, typer.Option(help="Width.", show_default="256")] = None,
     heads: Annotated[
         int | None, typer.Option(help="Attention heads.", show_default="one for each 64 of the width")
     ] = None,
@@ -37,7 +56,10 @@ def command(
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 10_000,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of one step, over all devices.")] = 8_192,
     accumulate: training.AccumulateOption = 1,
-    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Highest learning rate.", show_default="5e-4; with --model 1e-4 · 768 / width"),
+    ] = None,
     warmup: training.WarmupOption = 0.05,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.01,
     whole_words: Annotated[
@@ -57,6 +79,8 @@ def command(
     ] = False,
     format: options.FormatOption = None,
     text_column: Annotated[str | None, typer.Option(help="Column with the document.")] = None,
+    revision: options.RevisionOption = None,
+    allow_pickle: options.AllowPickleOption = False,
     log_every: training.LogEveryOption = 50,
     precision: training.PrecisionOption = "auto",
     device: training.TrainingDeviceOption = "auto",
@@ -67,7 +91,7 @@ def command(
     ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Pretrain a BERT on raw text: vocabulary, masked tokens, next sentences.
+    """Pretrain a BERT on raw text: vocabulary, masked tokens, next sentences; or train one further.
 
     Runs on several devices under `torchrun` or `accelerate launch`, with the same curve but for dropout.
     """
@@ -79,6 +103,7 @@ def command(
         found = pretrain(
             corpus,
             output,
+            model=model,
             shape=Shape(
                 vocab_size, cased, layers, hidden, heads, max_length, batch_tokens, whole_words, dropout
             ),
@@ -100,6 +125,8 @@ def command(
             text_column=text_column,
             resume=resume,
             overwrite=overwrite,
+            revision=revision,
+            allow_pickle=allow_pickle,
             progress=progress,
             say=training.say,
         )

@@ -90,12 +90,6 @@ def load(files: ModelFiles) -> LoadedModel:
             f"the weights of {files.name!r} do not have the shapes its config.json says: {name} is "
             f"{' × '.join(map(str, found))} in the files and {' × '.join(map(str, expected))} by the config."
         )
-    if any(name.endswith("distance_embedding.weight") for name in info["unexpected_keys"]):
-        raise ModelError(
-            f"the model {files.name!r} was trained with relative positions "
-            f"(position_embedding_type {getattr(config, 'position_embedding_type', None)!r}), which transformers "
-            f"{transformers.__version__} leaves out of {type(model).__name__}: its vectors would not be that model's."
-        )
     return LoadedModel(
         model.eval().requires_grad_(False),
         tokenizer_of(files),
@@ -110,7 +104,7 @@ def from_folder(kind: Any, files: ModelFiles, config: Any) -> tuple[Any, dict[st
     float32, eager attention; weights that are missing or of another shape are random, and named in what is said.
 
     Raises:
-        ModelError: transformers cannot load it.
+        ModelError: transformers cannot load it, or leaves out weights that it was trained with.
     """
     if getattr(config, "transformers_weights", None):
         config.transformers_weights = None  # another file than the one that was checked
@@ -126,6 +120,12 @@ def from_folder(kind: Any, files: ModelFiles, config: Any) -> tuple[Any, dict[st
             attn_implementation="eager",
             ignore_mismatched_sizes=True,  # the caller says it, in our words
             output_loading_info=True,
+        )
+    if any(name.endswith("distance_embedding.weight") for name in info["unexpected_keys"]):
+        raise ModelError(
+            f"the model {files.name!r} was trained with relative positions "
+            f"(position_embedding_type {getattr(config, 'position_embedding_type', None)!r}), which transformers "
+            f"{transformers.__version__} leaves out of {type(model).__name__}: its vectors would not be that model's."
         )
     return model, info
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from layerwise.train.checkpoints import last_whole
 from layerwise.train.choices import Choices
 from layerwise.train.settings import Settings
 from layerwise.train.tasks.task import Columns
-from layerwise.whole_file import check_folder, lock
+from layerwise.whole_file import check_folder, lock, whole_file
 
 RUN = "run.json"
 CHECKPOINTS = "checkpoints"
@@ -57,11 +57,19 @@ def same_run(
     }
 
 
-def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool) -> None:
+def refuse(
+    folder: Path,
+    document: dict[str, Any],
+    resume: bool,
+    overwrite: bool,
+    prepared: Collection[str] | None = None,
+) -> None:
     """Refuse, before any work, a folder that belongs to something else, or to a run with other settings.
 
     Args:
         document: what has to be the same for a run to go on.
+        prepared: what of it decides what was prepared: before the first checkpoint the rest may still be chosen, and
+            counts from then on. None: all of it does.
 
     Raises:
         UsageError: it does.
@@ -75,7 +83,12 @@ def refuse(folder: Path, document: dict[str, Any], resume: bool, overwrite: bool
             raise UsageError(
                 f"the run in {folder} is finished: leave --resume out, and pass --overwrite to begin anew."
             )
-        _check_same(folder, json.loads(run.read_text("utf-8")), json.loads(json.dumps(document)))
+        before, now = json.loads(run.read_text("utf-8")), json.loads(json.dumps(document))
+        if prepared is None or last_whole(folder / CHECKPOINTS) is not None:
+            _check_same(folder, before, now)
+        else:
+            _check_same(folder, before, {key: now[key] for key in prepared})
+            _write(folder, document)
         return
     if not folder.exists() or not any(folder.iterdir()):
         return
@@ -126,7 +139,12 @@ def claim(folder: Path, document: dict[str, Any], resume: bool) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    (folder / RUN).write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
+    _write(folder, document)
+
+
+def _write(folder: Path, document: dict[str, Any]) -> None:
+    with whole_file(folder / RUN) as file:
+        file.write(json.dumps(document, ensure_ascii=False, indent=1).encode())
 
 
 def resume_from(folder: Path) -> Path | None:

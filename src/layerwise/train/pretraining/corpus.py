@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from layerwise.train.tasks.task import batched
 NAME = "corpus.json"
 AT_ONCE = 200
 """Documents that are tokenised at once."""
+
+PAUSE = 10.0
+"""Seconds between two reports of how far tokenising has come."""
 
 Array = npt.NDArray[Any]
 
@@ -119,6 +123,7 @@ def prepare(
     backend = plain_backend(tokenizer)
     dtype = "uint16" if len(tokenizer) <= 1 << 16 else "int32"
     sentences, ends, parts = [0], [0], []
+    said = time.monotonic()
     with (draft / "tokens.bin").open("wb") as file:
         for source in sources:
             first = len(ends) - 1
@@ -138,7 +143,10 @@ def prepare(
                             sentences.append(sentences[-1] + len(part))
                     if len(sentences) > before:
                         ends.append(len(sentences) - 1)
-                report(f"{source}: {sentences[-1]:,} tokens of {len(ends) - 1:,} documents")
+                if time.monotonic() - said > PAUSE:
+                    report(f"{source}: {sentences[-1]:,} tokens of {len(ends) - 1:,} documents so far")
+                    said = time.monotonic()
+            report(f"{source}: {sentences[-1]:,} tokens of {len(ends) - 1:,} documents")
             name = Path(source).name.split(".")[0] or "corpus"
             parts.append({"name": name, "first": first, "last": len(ends) - 1})
     if len(ends) < 3:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transformers import BertTokenizer
+from transformers import AutoTokenizer
 
 from layerwise.errors import LayerwiseError, SourceError
 from layerwise.train.pretraining.corpus import prepare, read_documents
@@ -27,24 +27,24 @@ def make_ready(
     resume: bool,
     sources: list[str],
     form: Shape,
+    own: Any,
     format: str | None,
     text_column: str | None,
     say: Callable[[str], None],
 ) -> None:
     """Vocabulary and token ids, unless they are there from before.
 
+    Args:
+        own: the tokenizer of the model that training goes on from; it is kept unless a vocabulary size was asked for.
+
     Raises:
         SourceError: a source cannot be read, or holds too little.
     """
     if not resume or not (folder / TOKENIZER / "tokenizer.json").is_file():
-        texts = []
-        for source in sources:
-            say(f"reading {source} for the vocabulary")
-            texts += _sample(source, format, text_column, VOCABULARY_CHARACTERS // len(sources))
-        if not texts:
-            raise SourceError(f"{', '.join(sources)}: there is no text in it; expected documents.")
-        say("training the vocabulary")
-        tokenizer = train_vocabulary(texts, form.vocab_size, cased=form.cased, max_length=form.max_length)
+        tokenizer = own
+        if form.vocab_size is not None:
+            longest = form.max_length if own is None else own.model_max_length
+            tokenizer = _new_vocabulary(sources, form, longest, format, text_column, say)
         claim(folder, document, resume)
         draft = folder / f"{TOKENIZER}.part"
         shutil.rmtree(draft, ignore_errors=True)
@@ -52,7 +52,7 @@ def make_ready(
         shutil.rmtree(folder / TOKENIZER, ignore_errors=True)
         draft.replace(folder / TOKENIZER)
     if not (folder / CORPUS).is_dir():
-        tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
+        tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER)
         try:
             prepare(
                 sources,
@@ -67,6 +67,25 @@ def make_ready(
             if not resume:
                 shutil.rmtree(folder)  # made a moment ago, and good for nothing
             raise
+
+
+def _new_vocabulary(
+    sources: list[str],
+    form: Shape,
+    longest: int,
+    format: str | None,
+    text_column: str | None,
+    say: Callable[[str], None],
+) -> Any:
+    assert form.vocab_size is not None
+    texts = []
+    for source in sources:
+        say(f"reading {source} for the vocabulary")
+        texts += _sample(source, format, text_column, VOCABULARY_CHARACTERS // len(sources))
+    if not texts:
+        raise SourceError(f"{', '.join(sources)}: there is no text in it; expected documents.")
+    say("training the vocabulary")
+    return train_vocabulary(texts, form.vocab_size, cased=bool(form.cased), max_length=longest)
 
 
 def _sample(source: str, format: str | None, text_column: str | None, characters: int) -> list[str]:

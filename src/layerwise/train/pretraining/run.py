@@ -1,4 +1,4 @@
-"""`pretrain`: a BERT from raw text, with its own vocabulary, trained on masked tokens and sentence pairs."""
+"""`pretrain`: a BERT from raw text, trained on masked tokens and sentence pairs; from its beginning, or further."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import BertTokenizer
+from transformers import AutoTokenizer
 
 from layerwise.errors import UsageError
 from layerwise.models.load import pick_device, quiet
-from layerwise.models.packed_pretraining import BertForPreTraining
+from layerwise.models.locate import ModelFiles, locate
 from layerwise.reports.training import PretrainReport, TrainingProgress
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
@@ -26,6 +26,7 @@ from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, make_ready
 from layerwise.train.pretraining.shape import Shape
+from layerwise.train.pretraining.start import Start, at_random, check_start, trained
 from layerwise.train.run_folder import CHECKPOINTS, FINISHED, LOG, held, refuse, resume_from
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.whole_file import open_to_readers
@@ -35,11 +36,18 @@ __all__ = ["Shape", "pretrain"]
 LR = 5e-4
 """The learning rate where none is given."""
 
+FURTHER_LR, BERT_WIDTH = 1e-4, 768
+"""That of a trained model, at BERT's width (Gururangan et al. 2020, §B), in proportion to 1 / width."""
+
+PREPARED = ("corpus", "model", "vocab_size", "cased", "max_length", "format", "text_column")
+"""What vocabulary and token ids depend on."""
+
 
 def pretrain(
     corpus: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
+    model: str | None = None,
     shape: Shape | None = None,
     settings: Settings | None = None,
     save_every: int = 500,
@@ -49,10 +57,12 @@ def pretrain(
     text_column: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    revision: str | None = None,
+    allow_pickle: bool = False,
     progress: Callable[[TrainingProgress], None] = lambda progress: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> PretrainReport | None:
-    """Train a vocabulary and a `BertForPreTraining` on documents.
+    """Train a vocabulary and a `BertForPreTraining` on documents, or train a BERT further on them.
 
     Each source is a part of its own: held-out documents are scored by source, so that languages in files of their own
     are told apart. A run that was stopped goes on with `resume`, with the losses of an undisturbed one.
@@ -60,6 +70,9 @@ def pretrain(
     Args:
         corpus: sources as for `extract`; in `.txt` an empty line ends a document.
         output: the folder to write.
+        model: a BERT that training goes on from, with its vocabulary, or, if the shape has a `vocab_size`, with a new
+            one, to which the vectors of its pieces go over. None: begin with random weights.
+        shape: what is trained, on what length of text.
         save_every: steps between two checkpoints, at which the held-out documents are scored.
         minutes: stop after so many, with a checkpoint.
         prepare_only: train the vocabulary and tokenise the corpus, and stop there.
@@ -68,17 +81,17 @@ def pretrain(
         The report of the whole training; None where it was stopped before its end, and in processes but the first.
 
     Raises:
-        UsageError: an option out of its range; the folder is there.
+        UsageError: an option out of its range, or one that the model decides; the folder is there.
+        ModelError: the model cannot be loaded, or is no BERT.
         SourceError: a source cannot be read or holds too little.
         NumericError: the loss became NaN or infinite.
         DeviceMemoryError: a batch does not fit.
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()
-    form, how = shape or Shape(), settings or Settings(steps=10_000, warmup=0.05, log_every=50)
-    form.check()
+    form = (shape or Shape()).filled(model)
+    how = settings or Settings(steps=10_000, warmup=0.05, log_every=50)
     how.check()
-    how = how.filled(LR)
     if save_every < 1:
         raise UsageError(f"save-every is {save_every}: expected at least 1 step.")
     if minutes is not None and not 0 < minutes < float("inf"):
@@ -99,6 +112,7 @@ def pretrain(
     }
     document = {
         "corpus": sources,
+        "model": model,
         **asdict(form),
         **same,
         "format": format,
@@ -108,16 +122,25 @@ def pretrain(
     with ExitStack() as stack:
         with state.main_process_first():
             if state.is_main_process:
-                refuse(folder, document, resume, overwrite)
+                refuse(folder, document, resume, overwrite, PREPARED)
                 stack.enter_context(held(folder))
-                make_ready(folder, document, resume, sources, form, format, text_column, say)
+            files = None if model is None else locate(model, revision, allow_pickle)
+            own = None if files is None else check_start(files, form)
+            if state.is_main_process:
+                if files is not None:
+                    _refuse_into_itself(files, folder)
+                make_ready(folder, document, resume, sources, form, own, format, text_column, say)
         if prepare_only:
             return None
-        tokenizer = BertTokenizer.from_pretrained(folder / TOKENIZER)
         run = _Pretraining(
-            folder, form, how, pairs, state, device, precision, tokenizer, progress, save_every, minutes, say
+            folder, files, form, how, pairs, state, device, precision, progress, save_every, minutes, say
         )
         return run.train(resume)
+
+
+def _refuse_into_itself(files: ModelFiles, folder: Path) -> None:
+    if files.folder.resolve() == folder.resolve():
+        raise UsageError(f"the model to go on from is in {folder} itself: choose another folder to write.")
 
 
 @dataclass
@@ -125,40 +148,42 @@ class _Pretraining:
     """One run, step by step."""
 
     folder: Path
+    files: ModelFiles | None
     shape: Shape
     how: Settings
     pairs: int
     state: PartialState
     device: torch.device
     precision: str
-    tokenizer: Any
     progress: Callable[[TrainingProgress], None]
     save_every: int
     minutes: float | None
     say: Callable[[str], None]
 
     def train(self, resume: bool) -> PretrainReport | None:
-        assert self.how.steps is not None
+        tokenizer = AutoTokenizer.from_pretrained(self.folder / TOKENIZER)
         corpus = Corpus.load(self.folder / CORPUS)
-        masking = Masking.of(self.tokenizer, self.shape.whole_words)
-        frame = Frame(self.tokenizer.cls_token_id, self.tokenizer.sep_token_id)
+        masking = Masking.of(tokenizer, self.shape.whole_words)
+        frame = Frame(tokenizer.cls_token_id, tokenizer.sep_token_id)
+        torch.manual_seed(self.how.seed)
+        start = self._start(tokenizer)
+        if self.files is None:
+            self.how = self.how.filled(LR)
+        else:
+            self.how = self.how.filled(FURTHER_LR * BERT_WIDTH / int(start.model.config.hidden_size))
+        assert self.how.steps is not None
         train, held = split_documents(corpus)
         stream = PairStream(
             corpus, train, self.shape.max_length, frame, masking, self.how.seed, self.how.steps * self.pairs
         )
-        torch.manual_seed(self.how.seed)
-        with quiet():
-            model = BertForPreTraining.new(
-                self.shape.config(len(self.tokenizer), self.tokenizer.pad_token_id)
-            )
         losses = Losses(self.pairs)
-        scorer = HeldOut(corpus, held, self.shape.max_length, frame, Masking.of(self.tokenizer, False))
+        scorer = HeldOut(corpus, held, self.shape.max_length, frame, Masking.of(tokenizer, False))
 
         def evaluate() -> dict[str, float]:
             return scorer.scores(loop.model, self.device, self.precision)
 
-        loop = self._loop(model, stream, losses, evaluate)
         checkpoint = resume_from(self.folder) if resume else None
+        loop = self._loop(start.model, stream, losses, evaluate, first=checkpoint is None)
         began = time.perf_counter()
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if result.global_step < self.how.steps or not self.state.is_main_process:
@@ -170,13 +195,13 @@ class _Pretraining:
             self.state.wait_for_everyone()
             return None
         scores = evaluate()
-        self._save(loop.model)
+        self._save(loop.model, tokenizer, start.dropouts)
         seconds = time.perf_counter() - began
         self.state.wait_for_everyone()
         return PretrainReport(
             output=str(self.folder),
             parameters=sum(weight.numel() for weight in loop.model.parameters()),
-            vocabulary=len(self.tokenizer),
+            vocabulary=len(tokenizer),
             documents=len(corpus.documents) - 1,
             tokens=int(corpus.sentences[-1]),
             steps=result.global_step,
@@ -188,8 +213,22 @@ class _Pretraining:
             tokens_per_second=loop.tokens * self.state.num_processes / seconds,
         )
 
+    def _start(self, tokenizer: Any) -> Start:
+        if self.files is None:
+            return at_random(self.shape, tokenizer)
+        start = trained(self.files, self.shape, tokenizer)
+        if self.state.is_main_process:
+            for note in start.notes:
+                self.say(note)
+        return start
+
     def _loop(
-        self, model: Any, stream: PairStream, losses: Losses, evaluate: Callable[[], dict[str, float]]
+        self,
+        model: Any,
+        stream: PairStream,
+        losses: Losses,
+        evaluate: Callable[[], dict[str, float]],
+        first: bool,
     ) -> Any:
         args = arguments(
             self.how,
@@ -201,6 +240,7 @@ class _Pretraining:
             num_train_epochs=1,
             train_sampling_strategy="sequential",
             adam_epsilon=1e-6,
+            eval_on_start=first and self.files is not None,  # what a trained model knows before it goes on
             eval_strategy="steps",
             eval_steps=self.save_every,
             save_strategy="steps",
@@ -222,15 +262,15 @@ class _Pretraining:
             minutes=self.minutes,
         )
 
-    def _save(self, model: Any) -> None:
+    def _save(self, model: Any, tokenizer: Any, dropouts: dict[str, float]) -> None:
         """The model, with the dropout of fine-tuning in its config, and its tokenizer."""
-        config = model.config
-        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.1
+        for name, value in dropouts.items():
+            setattr(model.config, name, value)
         draft = self.folder / ".draft"
         shutil.rmtree(draft, ignore_errors=True)
         with quiet():
             model.save_pretrained(draft)
-            self.tokenizer.save_pretrained(draft)
+            tokenizer.save_pretrained(draft)
         open_to_readers(draft)
         for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
             path.replace(self.folder / path.name)
