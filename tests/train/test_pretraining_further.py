@@ -108,7 +108,7 @@ def test_a_missing_head_hands_on_the_states(bare: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bare)
     start = trained(files, SAME, tokenizer)
     assert start.notes == (
-        f"{str(bare)!r} has no trained head: the one for masked tokens and the one for next sentences begins anew",
+        f"{str(bare)!r} has no trained head: the one for masked tokens and the one for next sentences begin anew",
     )
     with quiet():
         encoder = BertModel.from_pretrained(bare).eval()

@@ -118,6 +118,7 @@ class PretrainReport:
 
     Attributes:
         output: the folder with the model.
+        model: the one that training went on from; None: random weights.
         parameters: weights of the model, tied ones once.
         vocabulary: pieces of its vocabulary.
         documents, tokens: of the corpus.
@@ -125,9 +126,11 @@ class PretrainReport:
         trained_tokens: tokens seen since the last resume, over all devices.
         passes: how often the corpus was gone through.
         scores: of held-out documents, by source: `masked_accuracy_en`, `nsp_accuracy_en`, `perplexity_en`, ….
+        notes: what a user should know.
     """
 
     output: str
+    model: str | None
     parameters: int
     vocabulary: int
     documents: int
@@ -139,6 +142,7 @@ class PretrainReport:
     precision: str
     seconds: float
     tokens_per_second: float
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

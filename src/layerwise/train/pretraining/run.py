@@ -200,6 +200,7 @@ class _Pretraining:
         self.state.wait_for_everyone()
         return PretrainReport(
             output=str(self.folder),
+            model=None if self.files is None else self.files.name,
             parameters=sum(weight.numel() for weight in loop.model.parameters()),
             vocabulary=len(tokenizer),
             documents=len(corpus.documents) - 1,
@@ -211,6 +212,7 @@ class _Pretraining:
             precision=self.precision,
             seconds=seconds,
             tokens_per_second=loop.tokens * self.state.num_processes / seconds,
+            notes=start.notes,
         )
 
     def _start(self, tokenizer: Any) -> Start:

@@ -123,7 +123,8 @@ def trained(files: ModelFiles, form: Shape, tokenizer: Any) -> Start:
     config, weights, notes = stock.config, stock.state_dict(), []
     untrained = [words for head, words in _HEADS.items() if any(name.startswith(head) for name in wrong)]
     if untrained:
-        notes.append(f"{files.name!r} has no trained head: {' and '.join(untrained)} begins anew")
+        begins = "begins" if len(untrained) == 1 else "begin"
+        notes.append(f"{files.name!r} has no trained head: {' and '.join(untrained)} {begins} anew")
     if any(name.startswith("cls.predictions.transform") for name in wrong):
         _hand_on(stock.cls.predictions.transform)
     if form.vocab_size is not None:
