@@ -15,6 +15,7 @@ from layerwise import Encoder
 from layerwise.errors import SourceError, UsageError
 from layerwise.models.load import quiet
 from layerwise.models.packed_pretraining import BertForPreTraining as Packed
+from layerwise.reports.training import TrainingProgress
 from layerwise.train.evaluate import evaluate
 from layerwise.train.predict import predict
 from layerwise.train.pretraining.batches import Frame, PairStream, masked_pair, packed_batch
@@ -293,6 +294,25 @@ def test_a_resumed_run_has_the_losses_of_an_undisturbed_one(text: Path, tmp_path
     assert curve(stopped) == curve(tmp_path / "whole")
     with pytest.raises(UsageError, match="is finished"):
         pretrain(text, stopped, shape=shape, settings=how, save_every=10, resume=True)
+
+
+def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(text: Path, tmp_path: Path) -> None:
+    """Also where a checkpoint stands between two of its lines."""
+    how = Settings(steps=24, log_every=7, lr=1e-3)
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.step == 13:
+            raise KeyboardInterrupt
+
+    whole = pretrain(text, tmp_path / "whole", shape=SHAPE, settings=how, save_every=10)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(text, tmp_path / "stopped", shape=SHAPE, settings=how, save_every=10, progress=stop)
+    report = pretrain(text, tmp_path / "stopped", shape=SHAPE, settings=how, save_every=10, resume=True)
+    for name in ("loss", "mlm_loss", "masked_accuracy", "nsp_loss", "nsp_accuracy", "tokens"):
+        assert curve(tmp_path / "stopped", name) == curve(tmp_path / "whole", name)
+    assert report is not None
+    assert whole is not None
+    assert report.trained_tokens == whole.trained_tokens
 
 
 def test_a_corpus_of_one_document_has_no_random_pairs(tmp_path: Path) -> None:

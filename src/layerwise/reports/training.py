@@ -123,7 +123,7 @@ class PretrainReport:
         vocabulary: pieces of its vocabulary.
         documents, tokens: of the corpus.
         steps: optimiser steps.
-        trained_tokens: tokens seen since the last resume, over all devices.
+        trained_tokens: tokens seen, over all devices.
         passes: how often the corpus was gone through.
         scores: of held-out documents, by source: `masked_accuracy_en`, `nsp_accuracy_en`, `perplexity_en`, ….
         notes: what a user should know.

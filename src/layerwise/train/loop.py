@@ -84,6 +84,7 @@ class Loop(Trainer):
 
     Attributes:
         tokens, padding: real and filled up tokens of the batches this process has trained on.
+        tokens_before: real tokens, over all processes, of the run that this one goes on with.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Loop(Trainer):
         **kwargs: Any,
     ) -> None:
         self._lengths, self._evaluator, self._meter = lengths, evaluator, meter
-        self.tokens = self.padding = 0
+        self.tokens = self.padding = self.tokens_before = 0
         with quiet():
             super().__init__(*args, **kwargs)
 
@@ -134,10 +135,16 @@ class Loop(Trainer):
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, with what the meter has."""
-        if self._meter is not None and "loss" in logs:
-            logs = {**logs, **self._meter(self._add_up)}
+        """Log, with what the meter has and the tokens so far, which a resumed run finds in the log again."""
+        if "loss" in logs:
+            measured = {} if self._meter is None else self._meter(self._add_up)
+            logs = {**logs, **measured, "tokens": self.all_tokens}
         super().log(logs, start_time)
+
+    @property
+    def all_tokens(self) -> int:
+        """Real tokens over all processes, those before a resume too."""
+        return self.tokens_before + self.tokens * int(self.args.world_size)
 
     def _add_up(self, sums: torch.Tensor) -> torch.Tensor:
         if self.args.world_size == 1:
@@ -217,11 +224,19 @@ class Logbook(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the trainer."""
         self._began, self._first = time.perf_counter(), state.global_step
+        logged = [line["tokens"] for line in state.log_history if "tokens" in line]
+        if self.loop is not None and self._first and logged:
+            self.loop.tokens_before = logged[-1]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the trainer."""
+        _log_what_is_saved(control)
         if state.is_world_process_zero:
             self._report(self._progress(args, state))
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer."""
+        _log_what_is_saved(control)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Called by the trainer."""
@@ -234,7 +249,7 @@ class Logbook(TrainerCallback):
         progress = self._progress(args, state)
         line = {"step": state.global_step, "epoch": state.epoch, **logs}
         if "loss" in logs:
-            line |= {"tokens": progress.tokens, "tokens_per_second": round(progress.tokens_per_second, 1)}
+            line["tokens_per_second"] = round(progress.tokens_per_second, 1)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(without_nan(line)) + "\n")
 
@@ -244,6 +259,11 @@ class Logbook(TrainerCallback):
         return TrainingProgress(
             state.global_step, state.max_steps, self._loss, tokens, seconds, self._first, dict(self._scores)
         )
+
+
+def _log_what_is_saved(control: Any) -> None:
+    """A line of the log ends with each checkpoint: a run that goes on from it has the lines of an undisturbed one."""
+    control.should_log = control.should_log or control.should_save
 
 
 class Stopwatch(TrainerCallback):
@@ -258,7 +278,7 @@ class Stopwatch(TrainerCallback):
         if args.world_size > 1:
             torch.distributed.broadcast(over, src=0)
         if bool(over):
-            control.should_save = control.should_training_stop = True
+            control.should_log = control.should_save = control.should_training_stop = True
 
 
 def build_loop(

@@ -206,7 +206,7 @@ class _Pretraining:
             documents=len(corpus.documents) - 1,
             tokens=int(corpus.sentences[-1]),
             steps=result.global_step,
-            trained_tokens=loop.tokens * self.state.num_processes,
+            trained_tokens=loop.all_tokens,
             passes=self.how.steps * self.pairs / max(len(stream.first_pass), 1),
             scores=scores,
             precision=self.precision,
