@@ -167,3 +167,30 @@ def test_a_new_document_ends_the_paragraph(write: Write) -> None:
     path = write("a.conllu", "".join(one + row for one in comments))
     found = [tuple(record.kept.values()) for record in read(path, keep=("newdoc id", "newpar id"))]
     assert found == [("d1", "p1"), ("d1", "p1"), ("d2", None), ("d2", "p2"), (None, None)]
+
+
+def test_a_broken_sentence_can_be_left_out_as_a_whole(write: Write) -> None:
+    def block(name: str, *rows: str) -> str:
+        return "\n".join((f"# sent_id = {name}", *rows, "", ""))
+
+    def row(number: str, form: str) -> str:
+        return "\t".join((number, form, *"________"))
+
+    good = [block(name, row("1", "Nobody"), row("2", name)) for name in ("came", "asked", "left")]
+    bad = {
+        "columns": block("columns", row("1", "Nobody"), "2\tasked", row("3", "."), row("4", ".")),
+        "number": block("number", row("1", "Nobody"), row("3", "asked")),
+        "range": block("range", row("1-3", "Nobody"), row("1", "No"), row("2", "body")),
+        "words": block("words", row("1", "_"), row("2", "_")),
+    }
+    path = write(
+        "a.conllu", good[0] + "".join(bad.values()) + good[1] + bad["columns"] + good[2] + bad["number"]
+    )
+    told: list[SourceError] = []
+    found = read(path, keep=("form", "sent_id"), on_bad_row=told.append)
+    assert [record.kept["sent_id"] for record in found] == ["came", "asked", "left"]
+    assert [record.text for record in found] == ["Nobody came", "Nobody asked", "Nobody left"]
+    assert len(told) == 6
+    assert "a.conllu, line 7: the row has 2 columns" in str(told[0])
+    with pytest.raises(SourceError, match="line 7: the row has 2 columns"):
+        read(path)

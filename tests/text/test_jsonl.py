@@ -129,3 +129,15 @@ def test_whole_surrogate_pairs_are_characters(write: Write) -> None:
 def test_broken_utf8(write: Write) -> None:
     with pytest.raises(SourceEncodingError, match="line 1, byte 11"):
         read(write("a.jsonl", b'{"text": "\xff"}'))
+
+
+def test_the_first_line_can_be_left_out_too(write: Write) -> None:
+    path = write(
+        "a.jsonl", '{"text": "no label"}\n[1]\n{"text": "a", "label": 1}\n{"text": "b", "label": 2}\n'
+    )
+    told: list[SourceError] = []
+    found = read(path, keep=("label",), on_bad_row=told.append)
+    assert [(record.text, record.kept["label"]) for record in found] == [("a", 1), ("b", 2)]
+    assert [str(error).split(" ")[2].rstrip(":") for error in told] == ["1", "2"]
+    with pytest.raises(ColumnError, match="line 1 has no column 'label'"):
+        read(path, keep=("label",))

@@ -60,7 +60,7 @@ def read_conllu(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
     """
     checked = False
     sticky: dict[str, str] = {}
-    for sentence in read_sentences(stream):
+    for sentence in _read_sentences(stream, options):
         # A new document ends the paragraph, also one without an id: `# newdoc`.
         for number, key in enumerate(STICKY):
             if any(comment in (key, key.removesuffix(" id")) for comment in sentence.comments):
@@ -70,30 +70,42 @@ def read_conllu(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         if not checked:
             _check(options, sentence, stream.name)
             checked = True
-        yield _record(sentence, options, stream.name)
+        records = []
+        with options.row():
+            _refuse_unfinished(sentence, stream.name)
+            records.append(_record(sentence, options, stream.name))
+        yield from records
 
 
-def read_sentences(stream: Stream) -> Iterator[Sentence]:
-    """The sentences of a source; comments without words belong to the sentence after them."""
+def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[Sentence]:
+    """The sentences of a source; comments without words belong to the sentence after them.
+
+    One with a bad row is left out as a whole, up to the blank line behind it.
+    """
     sentence: Sentence | None = None
+    bad = False
     for number, line in read_lines(stream):
         if line.strip():
-            sentence = sentence or Sentence(number)
-            _read_line(sentence, line, place(stream.name, number))
-        elif sentence is not None and sentence.words:
-            yield _finished(sentence, stream.name)
-            sentence = None
-    if sentence is not None and sentence.words:
-        yield _finished(sentence, stream.name)
+            if not bad:
+                sentence = sentence or Sentence(number)
+                bad = True
+                with options.row():
+                    _read_line(sentence, line, place(stream.name, number))
+                    bad = False
+        elif bad or (sentence is not None and sentence.words):
+            if sentence is not None and not bad:
+                yield sentence
+            sentence, bad = None, False
+    if sentence is not None and sentence.words and not bad:
+        yield sentence
 
 
-def _finished(sentence: Sentence, name: str) -> Sentence:
+def _refuse_unfinished(sentence: Sentence, name: str) -> None:
     if len(sentence.words) < sentence.until:
         raise SourceError(
             f"{place(name, sentence.first_line)}: the sentence ends with word {len(sentence.words)}, "
             f"inside a multiword token that goes to {sentence.until}: correct the range or add the words."
         )
-    return sentence
 
 
 def _read_line(sentence: Sentence, line: str, where: str) -> None:

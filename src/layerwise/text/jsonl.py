@@ -17,7 +17,7 @@ SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_jsonl(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
-    """The keys of the first object are the columns; a kept key that a later line lacks is null.
+    """The keys of the first good object are the columns; a kept key that a later line lacks is null.
 
     Raises:
         ColumnError: a column is not in the first object, or the text is not in a later one.
@@ -29,15 +29,13 @@ def read_jsonl(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         if not line.strip():
             continue
         where = place(stream.name, number)
-        rows, records = [], []
+        records = []
         with options.row():
-            rows.append(_parse(line, where))
-        for row in rows:
+            row = _parse(line, where)
             if columns is None:
                 strings = [key for key, value in row.items() if isinstance(value, str)]
                 columns = Columns.resolve(options, list(row), strings, where)
-            with options.row():
-                records.append(columns.record(row, where))
+            records.append(columns.record(row, where))
         yield from records
 
 
