@@ -261,3 +261,65 @@ def test_a_pruned_model_can_be_trained_on(trained: tuple[str, Path], tmp_path: P
     attention = attention_of(again.bert, block)
     rows = slice(heads[0] * attention.head_size, (heads[0] + 1) * attention.head_size)
     assert not attention.output.weight[:, rows].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_are_written_as_they_were(dtype: torch.dtype, tmp_path: Path) -> None:
+    base = tiny_folder(tmp_path)
+    with quiet():
+        AutoModel.from_pretrained(base, dtype=torch.float32).to(dtype).save_pretrained(base)
+    report = prune(str(base), tmp_path / "out", Cuts(heads=0.25), data=TEXTS)
+    before, after = report.rows
+    assert after.bytes == pytest.approx(before.bytes, rel=0.05)
+    with quiet():
+        whole, pruned = (
+            AutoModel.from_pretrained(folder, dtype="auto") for folder in (base, tmp_path / "out")
+        )
+    assert pruned.dtype == whole.dtype == dtype
+    theirs = dict(whole.named_parameters())
+    for name, weight in pruned.named_parameters():
+        assert torch.equal(weight[weight != 0], theirs[name][weight != 0])
+
+
+def test_heads_that_are_gone_are_no_small_weights(tmp_path: Path) -> None:
+    base = tiny_folder(tmp_path)
+    prune(str(base), tmp_path / "fewer", Cuts(heads=0.5), data=TEXTS)
+    prune(str(tmp_path / "fewer"), tmp_path / "out", Cuts(magnitude=0.5))
+    with quiet():
+        fewer, out = (
+            AutoModel.from_pretrained(tmp_path / "fewer"),
+            AutoModel.from_pretrained(tmp_path / "out"),
+        )
+    removed = removed_heads(fewer.config)
+    assert removed
+    for model in (fewer, out):
+        take_out_heads(model)
+    kept, zero = (
+        sum(
+            int((m.weight == 0).sum()) if count else m.weight.numel()
+            for m in out.encoder.modules()
+            if isinstance(m, torch.nn.Linear)
+        )
+        for count in (False, True)
+    )
+    assert zero / kept == pytest.approx(0.5, abs=1e-3)
+
+
+def test_small_weights_of_shared_blocks_become_zero(tmp_path: Path) -> None:
+    config = AlbertConfig(
+        vocab_size=len(vocabulary()),
+        embedding_size=16,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=48,
+    )
+    with quiet():
+        AlbertModel(config).save_pretrained(tmp_path / "base")
+        vocabulary().save_pretrained(tmp_path / "base")
+    prune(str(tmp_path / "base"), tmp_path / "out", Cuts(magnitude=0.3))
+    with quiet():
+        block = AutoModel.from_pretrained(tmp_path / "out").encoder.albert_layer_groups[0].albert_layers[0]
+    weights = [module.weight for module in block.modules() if isinstance(module, torch.nn.Linear)]
+    zero = sum(int((weight == 0).sum()) for weight in weights)
+    assert zero / sum(weight.numel() for weight in weights) == pytest.approx(0.3, abs=1e-3)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import safe_open
 
 from layerwise.errors import ModelError
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.load import LoadedModel, load
-from layerwise.models.locate import ModelFiles, locate, safetensors_files
+from layerwise.models.locate import ModelFiles, locate
 from layerwise.models.self_check import SelfCheck, build_engine
+from layerwise.models.stored_dtype import stored_dtypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def _weights(loaded: LoadedModel, files: ModelFiles) -> list[Finding]:
         found.append(Finding(severity, f"{len(broken)} weights hold NaN or infinity: {_some(broken)}."))
     if files.pickled:
         found.append(Finding("note", "the weights are pickled; convert them to safetensors."))
-    stored = _stored_dtypes(files)
+    stored = stored_dtypes(files)
     if stored and set(stored) != {"F32"}:
         names = ", ".join(f"{count} {name}" for name, count in stored.most_common())
         found.append(
@@ -119,15 +118,6 @@ def _weights(loaded: LoadedModel, files: ModelFiles) -> list[Finding]:
             )
         )
     return found
-
-
-def _stored_dtypes(files: ModelFiles) -> Counter[str]:
-    """How many floating-point tensors the files hold in each number format."""
-    counts: Counter[str] = Counter()
-    for path in safetensors_files(files.folder):
-        with safe_open(path, framework="numpy") as tensors:
-            counts.update(tensors.get_slice(name).get_dtype() for name in tensors.keys())  # noqa: SIM118
-    return Counter({name: count for name, count in counts.items() if "F" in name})
 
 
 def _tokenizer(loaded: LoadedModel) -> list[Finding]:

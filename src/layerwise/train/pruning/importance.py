@@ -10,7 +10,7 @@ from layerwise.models.pruned import blocks_of, gates, without_block
 from layerwise.train.pruning.subject import EncoderSubject, Subject
 
 
-def head_importance(subject: Subject) -> list[list[float]]:
+def head_importance(subject: Subject, say: Callable[[str], None]) -> list[list[float]]:
     """For each block, the importance of each head, scaled so that a block's squares sum to 1.
 
     I_h = E |∂L/∂ξ_h| over batches, with ξ_h a gate of 1 on what the head hands on (Michel et al. 2019, §4.1, equation 2).
@@ -19,13 +19,16 @@ def head_importance(subject: Subject) -> list[list[float]]:
     """
     with gates(subject.encoder) as masks:
         found = (
-            _ablated(subject, masks) if isinstance(subject, EncoderSubject) else _gradients(subject, masks)
+            _ablated(subject, masks, say)
+            if isinstance(subject, EncoderSubject)
+            else _gradients(subject, masks, say)
         )
     scaled = [one / one.norm().clamp(min=1e-20) for one in found]
     return [one.tolist() for one in scaled]
 
 
-def _gradients(subject: Subject, masks: list[torch.Tensor]) -> list[torch.Tensor]:
+def _gradients(subject: Subject, masks: list[torch.Tensor], say: Callable[[str], None]) -> list[torch.Tensor]:
+    say("measuring the heads")
     sums = [torch.zeros_like(mask) for mask in masks]
     for batch in subject.batches():
         with torch.enable_grad():
@@ -35,9 +38,10 @@ def _gradients(subject: Subject, masks: list[torch.Tensor]) -> list[torch.Tensor
     return sums
 
 
-def _ablated(subject: Subject, masks: list[torch.Tensor]) -> list[torch.Tensor]:
+def _ablated(subject: Subject, masks: list[torch.Tensor], say: Callable[[str], None]) -> list[torch.Tensor]:
     moved = [torch.zeros(len(mask)) for mask in masks]
     for block, mask in enumerate(masks):
+        say(f"measuring the heads of block {block + 1} of {len(masks)}")
         for head in range(len(mask)):
             with torch.no_grad():
                 mask[head] = 0.0

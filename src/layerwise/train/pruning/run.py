@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from layerwise.errors import UsageError
 from layerwise.models.load import config_of
 from layerwise.models.locate import locate
 from layerwise.models.pruned import attention_of, blocks_of, removed_heads, take_out_heads, zero_heads
 from layerwise.models.shipped import PRUNED
+from layerwise.models.stored_dtype import dtype_of, stored_as
 from layerwise.reports.training import Pruned, PruneReport
 from layerwise.shipping.target import whole_folder
 from layerwise.train.data import Skipped
 from layerwise.train.pruning.importance import head_importance, least_important, least_useful_blocks
 from layerwise.train.pruning.int8 import PATH, quantise, require_int8
+from layerwise.train.pruning.magnitude import zero_smallest
 from layerwise.train.pruning.subject import EncoderSubject, Subject, subject_of
 from layerwise.train.settings import require_training
 from layerwise.train.tasks.task import Columns
@@ -117,10 +118,11 @@ def prune(
                 if not head.endswith("Model")
             ]
         heads = {str(block): numbers for block, numbers in removed_heads(subject.encoder.config).items()}
-        subject.save(folder, {"from": model, "heads": heads, **_named(cuts)})
+        with stored_as(subject.model, dtype_of(files)):
+            subject.save(folder, {"from": model, "heads": heads, **_named(cuts)})
         if cuts.int8:
             notes += [
-                "The graph in int8 is for onnxruntime (onnx/model_quantized.onnx); the weights beside it are float32."
+                "The graph in int8 is for onnxruntime (onnx/model_quantized.onnx); the weights beside it are whole."
             ]
             run = quantise(subject, folder)
         take_out_heads(subject.encoder)
@@ -157,8 +159,7 @@ def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
         )
     if cuts.heads:
         attention_of(subject.encoder, 1)
-        say("measuring the heads")
-        importance, before = head_importance(subject), removed_heads(subject.encoder.config)
+        importance, before = head_importance(subject, say), removed_heads(subject.encoder.config)
         gone = least_important(importance, cuts.heads, before)
         there = sum(map(len, importance)) - sum(map(len, before.values()))
         if sum(map(len, gone.values())) < round(cuts.heads * there):
@@ -167,7 +168,7 @@ def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
                 "each block."
             )
     if cuts.magnitude:  # before heads are zeros, which would count as the smallest
-        _zero_smallest(subject, cuts.magnitude)
+        zero_smallest(subject.encoder, cuts.magnitude)
     if gone:
         zero_heads(subject.encoder, gone)
         notes.append(
@@ -180,21 +181,6 @@ def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
             "and they show how much it can lose."
         )
     return notes
-
-
-def _zero_smallest(subject: Subject, share: float) -> None:
-    """The smallest weights of all linear layers in the blocks, taken together (Han et al. 2015)."""
-    from torch.nn.utils.prune import L1Unstructured, global_unstructured, remove
-
-    weights = [
-        (module, "weight")
-        for block in blocks_of(subject.encoder)
-        for module in block.modules()
-        if isinstance(module, nn.Linear)
-    ]
-    global_unstructured(weights, L1Unstructured, amount=share)
-    for module, name in weights:
-        remove(module, name)  # type: ignore[no-untyped-call]
 
 
 def _before(subject: Subject, folder: Path) -> Pruned:

@@ -46,7 +46,7 @@ class Classification(Task):
             return Example(record)
         name = columns.label or "label"
         label = record.kept[name]
-        if label is None or label == "" or label != label or isinstance(label, list | dict):
+        if label is None or label == "" or label != label or isinstance(label, list | dict | bytes):
             raise SourceError(
                 f"{record.place}: the label {name!r} is {label!r}; expected one class, a text or a number "
                 "(a list of tags is for ner): correct the row, or leave such rows out with --skip-bad."
