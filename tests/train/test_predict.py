@@ -20,7 +20,9 @@ from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import Choices, finetune
 from layerwise.train.predict import predict
 from layerwise.train.settings import Settings
-from layerwise.train.tasks.task import Columns
+from layerwise.train.tasks.qa import GivenAnswers, QuestionAnswering
+from layerwise.train.tasks.task import Columns, Example
+from layerwise.types import TextRecord
 from tests.command_line import run
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import EXAMPLES, tiny_bert, vocabulary, write_jsonl
@@ -156,6 +158,20 @@ def test_long_contexts_are_read_in_windows(tiny: str, tmp_path: Path) -> None:
     assert report.scores["exact_match"] > 0.9
     for answer, row in zip(predict(str(tmp_path / "out"), data), rows, strict=True):
         assert row["context"][answer.start : answer.end] == answer.answer
+
+
+def test_questions_that_are_not_read_whole_are_counted() -> None:
+    def notes(question: str, context: str) -> list[str]:
+        task = QuestionAnswering(vocabulary(), 64)
+        record = TextRecord(question, text_pair=context)
+        list(task.featurise([Example(record, GivenAnswers((), None))]))
+        return task.notes()
+
+    long = "is he is " * 15
+    assert notes(long, "he is here") == []  # the context leaves it room
+    assert notes("is he here", "he is here " * 99) == []
+    [note] = notes(long, "he is here " * 99)
+    assert note.startswith("1 question is longer than the half of a window")
 
 
 def test_long_sentences_keep_every_tag(tiny: str, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class QuestionAnswering(Task):
     def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
         super().__init__(tokenizer, max_length, labels)
         self.no_answers = False
+        self._long_questions = 0
         stride = min(128, max(1, max_length // 4))  # 128 of 384 in BERT's run_squad.py
         self.tokenization = Tokenization(tokenizer, max_length, stride)
 
@@ -66,6 +67,22 @@ class QuestionAnswering(Task):
 
     def prepare(self, examples: Sequence[Example]) -> None:
         self.no_answers = any(example.target.start is None for example in examples)
+
+    def count(self, encoded: EncodedText) -> None:
+        super().count(encoded)
+        # Windows go over the first part of a pair too; only the first of them stands before the context.
+        self._long_questions += bool((encoded.window[encoded.sequence_id == 0] > 0).any())
+
+    def notes(self) -> list[str]:
+        notes = super().notes()
+        if self._long_questions:
+            number = self._long_questions
+            which = "1 question is" if number == 1 else f"{number:,} questions are"
+            notes.append(
+                f"{which} longer than the half of a window that is theirs, and read up to there (--max-length "
+                f"{self.max_length})."
+            )
+        return notes
 
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
         if encoded.cls_position is None:
