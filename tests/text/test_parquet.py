@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from layerwise.errors import ColumnError, SourceEncodingError, SourceError
-from layerwise.text.sources import Sources
+from layerwise.text.sources import SourceOptions, Sources
 from tests.text.conftest import Write, read, surfaces, texts
 
 
@@ -80,3 +81,70 @@ def test_not_parquet(write: Write, tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "e.parquet")
     with pytest.raises(SourceError, match="is empty"):
         read(tmp_path / "e.parquet")
+
+
+def class_label(*names: str) -> dict[str, object]:
+    return {"names": list(names), "_type": "ClassLabel"}
+
+
+def test_numbered_classes_have_the_names_of_their_schema(tmp_path: Path) -> None:
+    """The metadata is what `datasets` 2 and 4 write: lists were `Sequence`, and are `List` now."""
+    tags = class_label("O", "B-PER", "I-PER")
+    features = {
+        "text": {"dtype": "string", "_type": "Value"},
+        "label": class_label("neg", "pos"),
+        "old": {"feature": tags, "length": -1, "_type": "Sequence"},
+        "new": {"feature": tags, "_type": "List"},
+        "oldest": [tags],
+        "stars": {"dtype": "int64", "_type": "Value"},
+    }
+    table = pa.table(
+        {
+            "text": ["Ann came", "She"],
+            "label": [1, -1],
+            "old": [[1, 0], [0]],
+            "new": [[1, 2], [0]],
+            "oldest": [[0, 0], [2]],
+            "stars": [4, 5],
+        }
+    ).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, tmp_path / "a.parquet")
+    keep = ("label", "old", "new", "oldest", "stars")
+    first, second = read(tmp_path / "a.parquet", keep=keep)
+    assert first.kept == {
+        "label": "pos",
+        "old": ["B-PER", "O"],
+        "new": ["B-PER", "I-PER"],
+        "oldest": ["O", "O"],
+        "stars": 4,
+    }
+    assert second.kept == {"label": None, "old": ["O"], "new": ["O"], "oldest": ["I-PER"], "stars": 5}
+    sources = Sources(tmp_path / "a.parquet", SourceOptions(keep=keep))
+    expected = {name: pa.list_(pa.string()) for name in ("old", "new", "oldest")}
+    assert sources.kept_types() == {"label": pa.string(), **expected, "stars": pa.int64()}
+
+
+@pytest.mark.parametrize("metadata", ["no JSON", "[]", '{"info": {"features": 7}}', '{"info": {}}'])
+def test_other_metadata_changes_nothing(metadata: str, tmp_path: Path) -> None:
+    table = pa.table({"text": ["a"], "label": [1]}).replace_schema_metadata({"huggingface": metadata})
+    pq.write_table(table, tmp_path / "a.parquet")
+    [record] = read(tmp_path / "a.parquet", keep=("label",))
+    assert record.kept == {"label": 1}
+
+
+def test_fields_of_a_column_are_columns(tmp_path: Path) -> None:
+    """As translations are published: a column `translation` with a field a language."""
+    rows = [{"en": "the sea", "fr": "la mer"}, {"en": "a ship", "fr": "un navire"}]
+    pq.write_table(pa.table({"id": ["0", "1"], "translation": rows}), tmp_path / "a.parquet")
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"translation": row}) + "\n" for row in rows), "utf-8")
+    for source in (tmp_path / "a.parquet", path):
+        found = read(source, text_column="translation.en", pair_column="translation.fr")
+        assert [(record.text, record.text_pair) for record in found] == [
+            ("the sea", "la mer"),
+            ("a ship", "un navire"),
+        ]
+        with pytest.raises(ColumnError, match=r"has no column 'translation\.de'"):
+            read(source, text_column="translation.de")
+    kept = SourceOptions(text_column="translation.en", keep=("translation.fr",))
+    assert Sources(tmp_path / "a.parquet", kept).kept_types() == {"translation.fr": pa.string()}

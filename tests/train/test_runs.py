@@ -375,6 +375,12 @@ def test_padding_is_little_where_texts_differ_in_length(tiny: str, tmp_path: Pat
         ),
         ("ner", [{"text": "王芳", "label": [[0, 9, "PER"]]}], "end ≤ 2, the length of the text"),
         (
+            "ner",
+            [{"text": "王芳来", "label": {"PER": {"王芳": [[1, 2]]}}}],
+            "'王芳' .* is not at 1 to 2, .* has '芳来'",
+        ),
+        ("ner", [{"text": "王芳来", "label": {"PER": [[0, 1]]}}], "or by label as CLUENER has them"),
+        (
             "qa",
             [
                 {

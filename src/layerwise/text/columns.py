@@ -41,6 +41,12 @@ class SourceOptions:
     format: str | None = None
     on_bad_row: Callable[[SourceError], None] | None = field(default=None, compare=False)
 
+    @property
+    def names(self) -> list[str]:
+        """Every column that is asked for by its name."""
+        named = (self.text_column, self.pair_column, self.id_column, self.words_column, *self.keep)
+        return [name for name in named if name is not None]
+
     @contextmanager
     def row(self) -> Iterator[None]:
         """Around what is done with one row.
@@ -127,6 +133,16 @@ class Columns:
             id=None if self.id is None else _identifier(row, self.id, place),
             place=place,
         )
+
+
+def with_nested(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """A row with the fields of its objects that are asked for as columns: `translation.en` is that of `translation`."""
+    for name in names:
+        outer, dot, inner = name.partition(".")
+        value = row.get(outer)
+        if dot and name not in row and isinstance(value, Mapping) and inner in value:
+            row = {**row, name: value[inner]}
+    return row
 
 
 def refuse_columns(options: SourceOptions, name: str, available: Sequence[str], keep: Sequence[str]) -> None:

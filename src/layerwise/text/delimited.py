@@ -135,8 +135,7 @@ def _numbered(options: SourceOptions, header: Sequence[str], file: str) -> bool:
     Raises:
         ColumnError: all numbers are in the first line, which looks like a row, so both may be meant.
     """
-    named = (options.text_column, options.pair_column, options.id_column, options.words_column, *options.keep)
-    wanted = [name for name in named if name is not None]
+    wanted = options.names
     if not wanted or not all(name.isdecimal() for name in wanted):
         return False
     if any(name not in header for name in wanted):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from layerwise.errors import SourceError
-from layerwise.text.columns import Columns, SourceOptions
+from layerwise.text.columns import Columns, SourceOptions, with_nested
 from layerwise.text.lines import place, read_lines
 from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
@@ -31,7 +31,7 @@ def read_jsonl(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         where = place(stream.name, number)
         records = []
         with options.row():
-            row = _parse(line, where)
+            row = with_nested(_parse(line, where), options.names)
             if columns is None:
                 strings = [key for key, value in row.items() if isinstance(value, str)]
                 columns = Columns.resolve(options, list(row), strings, where)

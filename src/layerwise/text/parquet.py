@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from layerwise.errors import SourceEncodingError, SourceError
-from layerwise.text.columns import Columns, SourceOptions
+from layerwise.text import class_names
+from layerwise.text.columns import Columns, SourceOptions, with_nested
 from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
 
@@ -17,6 +18,8 @@ BUFFER_BYTES = 1 << 20
 
 def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
     """Only the columns asked for are read; places in messages are rows, counted from 1.
+
+    Classes that are numbers with names in the schema, as `datasets` writes them, are read as names.
 
     Raises:
         ColumnError: a column is not in the file.
@@ -29,15 +32,18 @@ def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]
     try:
         file = pq.ParquetFile(stream.raw.raw, buffer_size=BUFFER_BYTES, pre_buffer=False)
         schema = file.schema_arrow
+        named = class_names.readers(schema)
         strings = [field.name for field in schema if _is_string(field.type)]
-        columns = Columns.resolve(options, schema.names, strings, stream.name)
+        columns = Columns.resolve(options, [*schema.names, *_nested(schema)], strings, stream.name)
         number = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=columns.names):
             for row in _rows(batch, stream.name, number):
                 number += 1
                 stream.share = number / file.metadata.num_rows
                 records = []
+                row = {name: named[name](value) if name in named else value for name, value in row.items()}
                 with options.row():
+                    row = with_nested(row, columns.names)
                     records.append(columns.record(row, f"{stream.name}, row {number}"))
                 yield from records
     except (OSError, pa.ArrowException) as error:
@@ -48,7 +54,7 @@ def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]
 
 
 def parquet_types(stream: Stream) -> dict[str, Any]:
-    """Arrow types of the columns, as the file declares them.
+    """Arrow types of the columns, as `read_parquet` gives them.
 
     Raises:
         SourceError: the file is not Parquet or damaged.
@@ -63,7 +69,20 @@ def parquet_types(stream: Stream) -> dict[str, Any]:
             f"{stream.name} cannot be read as Parquet ({error}): "
             "check that the file is whole; write it again if not."
         ) from error
-    return {field.name: field.type for field in schema}
+    declared = {field.name: field.type for field in schema}
+    return {**declared, **_nested(schema), **class_names.types(schema)}
+
+
+def _nested(schema: Any) -> dict[str, Any]:
+    """The fields of columns that have some, by their names behind the column's and a dot, and their types."""
+    import pyarrow as pa
+
+    return {
+        f"{field.name}.{inner.name}": inner.type
+        for field in schema
+        if pa.types.is_struct(field.type)
+        for inner in field.type
+    }
 
 
 def _rows(batch: Any, name: str, before: int) -> list[dict[str, Any]]:

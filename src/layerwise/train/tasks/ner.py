@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from layerwise.analysis.label_codes import as_classes
 from layerwise.errors import LabelError, SourceError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
-from layerwise.ops.alignment import WORD_FINDERS
 from layerwise.ops.bio import (
     Grammar,
     Span,
@@ -30,6 +28,7 @@ from layerwise.ops.bio import (
 from layerwise.reports.answers import Entity, TaggedText, TaggedWord
 from layerwise.text.sources import SourceOptions
 from layerwise.train.tasks.classify import class_scores
+from layerwise.train.tasks.given_entities import given_spans, tags_of_words, with_words
 from layerwise.train.tasks.task import (
     Array,
     Columns,
@@ -70,14 +69,14 @@ class Tagging(Task):
     @classmethod
     def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
         if not with_target:
-            return Example(record if record.words is not None else _with_words(record, ()))
+            return Example(record if record.words is not None else with_words(record, ()))
         name = columns.label or "label"
         value = record.kept[name]
         if record.words is None:
-            spans = _spans(record, value, name)
-            record = _with_words(record, spans)
+            spans = given_spans(record, value, name)
+            record = with_words(record, spans)
             assert record.words is not None
-            return Example(replace(record, kept={}), tuple(_tags(record.words, spans)))
+            return Example(replace(record, kept={}), tuple(tags_of_words(record.words, spans)))
         value = (
             value.split() if isinstance(value, str) else value
         )  # a field of a table, as words are given there
@@ -233,67 +232,3 @@ def _regular(tags: list[str]) -> tuple[str, ...]:
     steps = zip(range(len(tags)), range(1, len(tags)), strict=False)
     legal = grammar.start[0] and grammar.end[-1] and all(grammar.step[a, b] for a, b in steps)
     return tuple(tags) if legal else tuple(tags_of(spans_of(tags), len(tags)))
-
-
-def _spans(record: TextRecord, value: Any, name: str) -> list[Span]:
-    """Entities given as [start, end, label] or {"start", "end", "label"}, in characters; sorted, without overlap."""
-    if not isinstance(value, list):
-        raise SourceError(
-            f"{record.place}: the column {name!r} is {str(value)[:60]!r}, and there are no words: expected entities as "
-            '[start, end, "label"] in characters, or a list of words (--words-column) with a tag each.'
-        )
-    spans = sorted((_span(record, one, name) for one in value), key=lambda span: (span.start, span.end))
-    for before, after in pairwise(spans):
-        if after.start < before.end:
-            raise SourceError(
-                f"{record.place}: the entities [{before.start}, {before.end}, {before.kind!r}] and [{after.start}, "
-                f"{after.end}, {after.kind!r}] overlap, and a word has one tag: keep one of them, or leave such rows "
-                "out with --skip-bad."
-            )
-    return spans
-
-
-def _span(record: TextRecord, one: Any, name: str) -> Span:
-    if isinstance(one, Mapping):
-        one = [one.get("start"), one.get("end"), one.get("label", one.get("type"))]
-    fits = (
-        isinstance(one, list)
-        and len(one) == 3
-        and all(isinstance(bound, int) and not isinstance(bound, bool) for bound in one[:2])
-        and isinstance(one[2], str)
-    )
-    if not fits or not 0 <= one[0] < one[1] <= len(record.text):
-        raise SourceError(
-            f'{record.place}: an entity in {name!r} is {str(one)[:60]}; expected [start, end, "label"] with 0 ≤ start < '
-            f"end ≤ {len(record.text)}, the length of the text in characters: correct it, or leave such rows out with "
-            "--skip-bad."
-        )
-    return Span(*one)
-
-
-def _with_words(record: TextRecord, spans: Sequence[Span]) -> TextRecord:
-    """Words by Unicode's rules (UAX #29), cut where an entity begins or ends."""
-    borders = sorted({bound for span in spans for bound in (span.start, span.end)})
-    return replace(record, words=tuple(_cut(WORD_FINDERS["unicode"](record.text).tolist(), borders)))
-
-
-def _cut(words: Sequence[Sequence[int]], borders: Sequence[int]) -> Iterator[tuple[int, int]]:
-    for start, end in words:
-        for border in borders:
-            if start < border < end:
-                yield start, border
-                start = border
-        yield start, end
-
-
-def _tags(words: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
-    inside = [
-        [number for number, (start, end) in enumerate(words) if span.start <= start and end <= span.end]
-        for span in spans
-    ]
-    covered = [
-        Span(numbers[0], numbers[-1] + 1, span.kind)
-        for span, numbers in zip(spans, inside, strict=True)
-        if numbers
-    ]
-    return tags_of(covered, len(words))

@@ -1,0 +1,103 @@
+"""Entities given as spans of characters, and the words with tags that they make of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from layerwise.errors import SourceError
+from layerwise.ops.alignment import WORD_FINDERS
+from layerwise.ops.bio import Span, tags_of
+from layerwise.types import TextRecord
+
+
+def given_spans(record: TextRecord, value: Any, name: str) -> list[Span]:
+    """Entities given as [start, end, label] or {"start", "end", "label"}, in characters; sorted, without overlap.
+
+    Or as CLUENER has them: {label: {entity: [[start, last], …]}}, with the last character in it.
+    """
+    if isinstance(value, Mapping):
+        value = _by_label(record, value, name)
+    if not isinstance(value, list):
+        raise SourceError(
+            f"{record.place}: the column {name!r} is {str(value)[:60]!r}, and there are no words: expected entities as "
+            '[start, end, "label"] in characters, or a list of words (--words-column) with a tag each.'
+        )
+    spans = sorted((_span(record, one, name) for one in value), key=lambda span: (span.start, span.end))
+    for before, after in pairwise(spans):
+        if after.start < before.end:
+            raise SourceError(
+                f"{record.place}: the entities [{before.start}, {before.end}, {before.kind!r}] and [{after.start}, "
+                f"{after.end}, {after.kind!r}] overlap, and a word has one tag: keep one of them, or leave such rows "
+                "out with --skip-bad."
+            )
+    return spans
+
+
+def _by_label(record: TextRecord, value: Mapping[str, Any], name: str) -> list[list[Any]]:
+    found = []
+    try:
+        for label, entities in value.items():
+            for surface, places in entities.items():
+                for start, last in places:
+                    if record.text[start : last + 1] != surface:
+                        raise SourceError(
+                            f"{record.place}: the entity {surface[:40]!r} in {name!r} is not at {start} to {last}, where "
+                            f"the text has {record.text[start : last + 1][:40]!r} (the last character counts): correct "
+                            "it, or leave such rows out with --skip-bad."
+                        )
+                    found.append([start, last + 1, label])
+    except (AttributeError, TypeError, ValueError):
+        raise SourceError(
+            f'{record.place}: the column {name!r} is {str(value)[:60]!r}; expected entities as [start, end, "label"] in '
+            "characters, or by label as CLUENER has them: correct it, or leave such rows out with --skip-bad."
+        ) from None
+    return found
+
+
+def _span(record: TextRecord, one: Any, name: str) -> Span:
+    if isinstance(one, Mapping):
+        one = [one.get("start"), one.get("end"), one.get("label", one.get("type"))]
+    fits = (
+        isinstance(one, list)
+        and len(one) == 3
+        and all(isinstance(bound, int) and not isinstance(bound, bool) for bound in one[:2])
+        and isinstance(one[2], str)
+    )
+    if not fits or not 0 <= one[0] < one[1] <= len(record.text):
+        raise SourceError(
+            f'{record.place}: an entity in {name!r} is {str(one)[:60]}; expected [start, end, "label"] with 0 ≤ start < '
+            f"end ≤ {len(record.text)}, the length of the text in characters: correct it, or leave such rows out with "
+            "--skip-bad."
+        )
+    return Span(*one)
+
+
+def with_words(record: TextRecord, spans: Sequence[Span]) -> TextRecord:
+    """Words by Unicode's rules (UAX #29), cut where an entity begins or ends."""
+    borders = sorted({bound for span in spans for bound in (span.start, span.end)})
+    return replace(record, words=tuple(_cut(WORD_FINDERS["unicode"](record.text).tolist(), borders)))
+
+
+def _cut(words: Sequence[Sequence[int]], borders: Sequence[int]) -> Iterator[tuple[int, int]]:
+    for start, end in words:
+        for border in borders:
+            if start < border < end:
+                yield start, border
+                start = border
+        yield start, end
+
+
+def tags_of_words(words: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
+    inside = [
+        [number for number, (start, end) in enumerate(words) if span.start <= start and end <= span.end]
+        for span in spans
+    ]
+    covered = [
+        Span(numbers[0], numbers[-1] + 1, span.kind)
+        for span, numbers in zip(spans, inside, strict=True)
+        if numbers
+    ]
+    return tags_of(covered, len(words))

@@ -1,0 +1,42 @@
+"""Entities as sets are published: as spans, as objects, by label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from layerwise.ops.bio import Span
+from layerwise.train.tasks.given_entities import given_spans, tags_of_words, with_words
+from layerwise.types import TextRecord
+
+TEXT = "浙商银行的叶老桂和叶老桂"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[5, 8, "name"], [0, 4, "company"], [9, 12, "name"]],
+        [
+            {"start": 0, "end": 4, "label": "company"},
+            {"start": 5, "end": 8, "type": "name"},
+            {"start": 9, "end": 12, "label": "name"},
+        ],
+        {"name": {"叶老桂": [[5, 7], [9, 11]]}, "company": {"浙商银行": [[0, 3]]}},  # CLUENER
+    ],
+)
+def test_however_they_are_given_they_are_the_same(value: Any) -> None:
+    record = TextRecord(TEXT)
+    spans = given_spans(record, value, "label")
+    assert spans == [Span(0, 4, "company"), Span(5, 8, "name"), Span(9, 12, "name")]
+    words = with_words(record, spans).words
+    assert words is not None
+    tags = tags_of_words(words, spans)
+    surfaces = [TEXT[start:end] for start, end in words]
+    assert "".join(surfaces) == TEXT
+    assert [tag for tag, surface in zip(tags, surfaces, strict=True) if surface in "的和"] == ["O", "O"]
+    assert [tag for tag in tags if tag.startswith("B-")] == ["B-company", "B-name", "B-name"]
+
+
+def test_no_entities_by_label_are_none() -> None:
+    assert given_spans(TextRecord(TEXT), {}, "label") == []
