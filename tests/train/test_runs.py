@@ -282,7 +282,7 @@ def test_training_does_not_stop_before_anything_can_be_learned(
     tiny: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Classification, "scores", lambda *given: {"macro_f1": 0.25})
-    monkeypatch.setattr("layerwise.train.loop.FIRST_STOP", 18)
+    monkeypatch.setattr("layerwise.train.callbacks.FIRST_STOP", 18)
     how = Settings(epochs=12, batch_size=16)
     report = finetune(
         "classify", data, tmp_path / "out", model=tiny, settings=how, choices=Choices(patience=1)
