@@ -35,12 +35,13 @@ class Losses:
         return tokens / items + pairs / self.pairs
 
     def _add(self, outputs: Mapping[str, Tensor], labels: Tensor, tokens: Tensor, pairs: Tensor) -> None:
+        number = torch.float32 if tokens.device.type == "mps" else torch.float64  # MPS has no float64
         with torch.no_grad():
             right = (outputs["prediction_logits"].argmax(-1) == labels).sum()
             next_right = (outputs["seq_relationship_logits"].argmax(-1) == outputs["next_labels"]).sum()
             counts = torch.tensor([labels.numel(), len(outputs["next_labels"])], device=tokens.device)
-            sums = torch.stack([tokens.double(), right, counts[0], pairs.double(), next_right, counts[1]])
-            self._sums = self._sums.to(sums.device) + sums  # no wait for the device before the log asks
+            sums = torch.stack([tokens, right, counts[0], pairs, next_right, counts[1]]).to(number)
+            self._sums = self._sums.to(sums) + sums  # no wait for the device before the log asks
 
     def drain(self, add_up: Any = lambda sums: sums) -> dict[str, float]:
         """Means since the last call; `add_up` sums over processes."""
