@@ -194,3 +194,16 @@ def test_a_broken_sentence_can_be_left_out_as_a_whole(write: Write) -> None:
     assert "a.conllu, line 7: the row has 2 columns" in str(told[0])
     with pytest.raises(SourceError, match="line 7: the row has 2 columns"):
         read(path)
+
+
+def test_a_document_that_begins_with_a_broken_sentence_begins_there(write: Write) -> None:
+    def block(comment: str, row: str) -> str:
+        return f"{comment}\n{row}\n\n"
+
+    good = "1\tA\t" + "\t".join("________")
+    path = write(
+        "a.conllu",
+        block("# newdoc id = d1", good) + block("# newdoc id = d2", "1\tA") + block("# sent_id = 3", good),
+    )
+    found = read(path, keep=("newdoc id",), on_bad_row=lambda error: None)
+    assert [record.kept["newdoc id"] for record in found] == ["d1", "d2"]

@@ -141,3 +141,16 @@ def test_the_first_line_can_be_left_out_too(write: Write) -> None:
     assert [str(error).split(" ")[2].rstrip(":") for error in told] == ["1", "2"]
     with pytest.raises(ColumnError, match="line 1 has no column 'label'"):
         read(path, keep=("label",))
+
+
+def test_where_no_line_has_the_column_its_name_is_wrong(write: Write) -> None:
+    path = write("a.jsonl", '{"text": "a"}\n{"text": "b"}\n')
+    told: list[SourceError] = []
+    with pytest.raises(ColumnError, match="line 1 has no column 'lable': it has 'text'"):
+        read(path, keep=("lable",), on_bad_row=told.append)
+
+
+def test_a_field_of_nothing_is_null(write: Write) -> None:
+    path = write("a.jsonl", '{"pair": null}\n{"pair": {"en": "a"}}\n')
+    with pytest.raises(SourceError, match="line 1: 'pair.en' is null"):
+        read(path, text_column="pair.en")

@@ -315,6 +315,24 @@ def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(text: Path, tmp_
     assert report.trained_tokens == whole.trained_tokens
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_its_log_anew(
+    text: Path, tmp_path: Path
+) -> None:
+    how = Settings(steps=6, log_every=1)
+
+    def stop(progress: TrainingProgress) -> None:
+        raise KeyboardInterrupt
+
+    pretrain(text, tmp_path / "first", shape=SHAPE, settings=how, save_every=6)
+    folder, model = tmp_path / "out", str(tmp_path / "first")
+    same = Shape(max_length=64, batch_tokens=1024)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(text, folder, model=model, shape=same, settings=how, save_every=6, progress=stop)
+    pretrain(text, folder, model=model, shape=same, settings=how, save_every=6, resume=True)
+    steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+    assert steps == [0, 1, 2, 3, 4, 5, 6, 6]
+
+
 def test_a_corpus_of_one_document_has_no_random_pairs(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("A cat sat. A dog ran. " * 40, "utf-8")
     with pytest.raises(SourceError, match="expected at least two, with an empty line"):

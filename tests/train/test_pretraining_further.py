@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BertModel
 from transformers import BertForPreTraining as Stock
 
-from layerwise.errors import ModelError, UsageError
+from layerwise.errors import LayerwiseError, ModelError, UsageError
 from layerwise.models.load import quiet
 from layerwise.models.locate import locate
 from layerwise.train.pretraining.run import Shape, pretrain
-from layerwise.train.pretraining.start import trained
+from layerwise.train.pretraining.start import open_source, trained
 from layerwise.train.pretraining.transfer import Transfer
 from layerwise.train.settings import Settings
 from layerwise.train.vocabulary import train_vocabulary
@@ -106,7 +108,7 @@ def test_what_was_prepared_is_trained_with_settings_chosen_later(
 def test_a_missing_head_hands_on_the_states(bare: Path) -> None:
     files = locate(str(bare))
     tokenizer = AutoTokenizer.from_pretrained(bare)
-    start = trained(files, SAME, tokenizer)
+    start = trained(open_source(files, SAME), SAME, tokenizer)
     assert start.notes == (
         f"{str(bare)!r} has no trained head: the one for masked tokens and the one for next sentences begin anew",
     )
@@ -188,10 +190,81 @@ def test_what_the_model_decides_cannot_be_asked_for(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_model_is_not_written_over(first: Path, text: Path) -> None:
-    with pytest.raises(UsageError, match="the model to go on from is in .* itself"):
+def test_the_model_is_not_written_over(first: Path, bare: Path, text: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the model to begin from is in .* the folder to write"):
         pretrain(text, first, model=str(first), shape=SAME, settings=Settings(steps=1), overwrite=True)
     assert (first / "model.safetensors").is_file()
+    shutil.copytree(first, tmp_path / "run")
+    inside = tmp_path / "run" / "inside"
+    shutil.copytree(bare, inside)
+    with pytest.raises(UsageError, match="the model to begin from is in"):
+        pretrain(
+            text, tmp_path / "run", model=str(inside), shape=SAME, settings=Settings(steps=1), overwrite=True
+        )
+    assert (inside / "model.safetensors").is_file()
+
+
+def test_an_earlier_run_stays_until_it_can_be_replaced(
+    first: Path, bare: Path, text: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(first, run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    (tmp_path / "one.txt").write_text("Only one. Document here.", "utf-8")
+    broken = tmp_path / "broken"
+    shutil.copytree(bare, broken)
+    weights = load_file(broken / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.weight"]
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    for corpus, model, message in (
+        (tmp_path / "missing.txt", bare, "does not exist"),
+        (tmp_path / "one.txt", bare, "expected at least two"),
+        (text, broken, "lack 1 weights of a BERT"),
+    ):
+        for vocab in (None, 150):
+            shape = Shape(vocab_size=vocab, max_length=64, batch_tokens=1024)
+            with pytest.raises(LayerwiseError, match=message):
+                pretrain(
+                    corpus, run, model=str(model), shape=shape, settings=Settings(steps=1), overwrite=True
+                )
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    shape = Shape(vocab_size=150, max_length=64, batch_tokens=1024)
+    assert pretrain(text, run, model=str(bare), shape=shape, settings=Settings(steps=2), overwrite=True)
+    assert sorted(path.name for path in run.iterdir()) == sorted(path.name for path in first.iterdir())
+
+
+def test_another_model_of_the_same_name_is_told(bare: Path, first: Path, text: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(bare, model)
+    how = Settings(steps=3)
+    pretrain(text, tmp_path / "out", model=str(model), shape=SAME, settings=how, prepare_only=True)
+    weights = load_file(model / "model.safetensors")
+    save_file(
+        {name: weight + 1 for name, weight in weights.items()}, model / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(UsageError, match="was begun with weights_sha256"):
+        pretrain(text, tmp_path / "out", model=str(model), shape=SAME, settings=how, resume=True)
+
+
+def test_weights_that_are_not_tied_take_the_vectors_too(bare: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(bare, model)
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    (model / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}), "utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    start = trained(open_source(locate(str(model)), SAME), SAME, tokenizer)
+    head = start.model.cls.predictions
+    embeddings = start.model.bert.embeddings.word_embeddings.weight
+    assert head.decoder.weight is not embeddings
+    assert torch.equal(head.decoder.weight, embeddings)
+    assert not head.bias.requires_grad  # a distributed step would wait for its gradient
+
+
+def test_few_vectors_have_no_root_and_are_drawn_from_all_the_same() -> None:
+    flat = torch.randn(100, 8) @ torch.randn(8, 64)
+    drawn = Transfer(((),) * 50, 0).vectors(flat)
+    assert torch.isfinite(drawn).all()
+    assert torch.linalg.matrix_rank(drawn - flat.mean(0), atol=1e-3) == 8
 
 
 def test_other_families_are_refused(text: Path, tmp_path: Path) -> None:

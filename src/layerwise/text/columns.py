@@ -139,9 +139,11 @@ def with_nested(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """A row with the fields of its objects that are asked for as columns: `translation.en` is that of `translation`."""
     for name in names:
         outer, dot, inner = name.partition(".")
-        value = row.get(outer)
-        if dot and name not in row and isinstance(value, Mapping) and inner in value:
-            row = {**row, name: value[inner]}
+        if not dot or name in row or outer not in row:
+            continue
+        value = row[outer]
+        if value is None or (isinstance(value, Mapping) and inner in value):
+            row = {**row, name: None if value is None else value[inner]}
     return row
 
 

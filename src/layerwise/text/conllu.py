@@ -42,6 +42,7 @@ class Sentence:
     words: list[list[str]] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
     until: int = 0  # last word of the multiword token that is open
+    bad: bool = False  # a row of it cannot be used
 
 
 def read_conllu(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
@@ -67,6 +68,8 @@ def read_conllu(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
                 sticky = {kept: value for kept, value in sticky.items() if kept in STICKY[:number]}
         sticky |= {key: value for key, value in sentence.comments.items() if key in STICKY}
         sentence.comments = sticky | sentence.comments
+        if sentence.bad:
+            continue
         if not checked:
             _check(options, sentence, stream.name)
             checked = True
@@ -80,23 +83,21 @@ def read_conllu(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
 def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[Sentence]:
     """The sentences of a source; comments without words belong to the sentence after them.
 
-    One with a bad row is left out as a whole, up to the blank line behind it.
+    One with a bad row is bad as a whole, up to the blank line behind it.
     """
     sentence: Sentence | None = None
-    bad = False
     for number, line in read_lines(stream):
         if line.strip():
-            if not bad:
-                sentence = sentence or Sentence(number)
-                bad = True
+            sentence = sentence or Sentence(number)
+            if not sentence.bad:
+                sentence.bad = True
                 with options.row():
                     _read_line(sentence, line, place(stream.name, number))
-                    bad = False
-        elif bad or (sentence is not None and sentence.words):
-            if sentence is not None and not bad:
-                yield sentence
-            sentence, bad = None, False
-    if sentence is not None and sentence.words and not bad:
+                    sentence.bad = False
+        elif sentence is not None and (sentence.bad or sentence.words):
+            yield sentence
+            sentence = None
+    if sentence is not None and (sentence.bad or sentence.words):
         yield sentence
 
 

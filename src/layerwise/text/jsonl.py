@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from layerwise.errors import SourceError
+from layerwise.errors import ColumnError, SourceError
 from layerwise.text.columns import Columns, SourceOptions, with_nested
 from layerwise.text.lines import place, read_lines
 from layerwise.text.stream import Stream
@@ -25,6 +25,7 @@ def read_jsonl(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         SourceEncodingError: a line is not UTF-8.
     """
     columns: Columns | None = None
+    missing: ColumnError | None = None
     for number, line in read_lines(stream):
         if not line.strip():
             continue
@@ -34,9 +35,15 @@ def read_jsonl(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
             row = with_nested(_parse(line, where), options.names)
             if columns is None:
                 strings = [key for key, value in row.items() if isinstance(value, str)]
-                columns = Columns.resolve(options, list(row), strings, where)
+                try:
+                    columns = Columns.resolve(options, list(row), strings, where)
+                except ColumnError as error:
+                    missing = missing or error
+                    raise
             records.append(columns.record(row, where))
         yield from records
+    if columns is None and missing is not None:
+        raise missing  # no line has what was asked for: its name is wrong
 
 
 def _parse(line: str, where: str) -> dict[str, Any]:

@@ -132,13 +132,15 @@ class Loop(Trainer):
         """Log, with what the meter has and the tokens so far, which a resumed run finds in the log again."""
         if "loss" in logs:
             measured = {} if self._meter is None else self._meter(self._add_up)
-            logs = {**logs, **measured, "tokens": self.all_tokens}
+            logs = {**logs, **measured, "tokens": self.all_tokens()}
         super().log(logs, start_time)
 
-    @property
     def all_tokens(self) -> int:
-        """Real tokens over all processes, those before a resume too."""
-        return self.tokens_before + self.tokens * int(self.args.world_size)
+        """Real tokens over all processes, those before a resume too; all processes have to ask."""
+        own = self.tokens
+        if self.args.world_size > 1:
+            own = int(self.accelerator.reduce(torch.tensor([own], device=self.args.device), "sum"))
+        return self.tokens_before + own
 
     def _add_up(self, sums: torch.Tensor) -> torch.Tensor:
         if self.args.world_size == 1:

@@ -100,6 +100,18 @@ def refuse(
         )
 
 
+def refuse_own_source(folder: Path, model: Path) -> None:
+    """Refuse a folder that cannot be begun anew without losing the model to begin from.
+
+    Raises:
+        UsageError: the model is the folder, or lies in it.
+    """
+    if folder.resolve() in (model.resolve(), *model.resolve().parents):
+        raise UsageError(
+            f"the model to begin from is in {folder}, the folder to write: choose another folder to write."
+        )
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder, also before it is there: the lock lies beside it, and dies with the process.
@@ -127,8 +139,11 @@ def held(folder: Path) -> Iterator[None]:
             handle.close()
 
 
-def claim(folder: Path, document: dict[str, Any], resume: bool) -> None:
+def claim(folder: Path, document: dict[str, Any], resume: bool, keep: str = "") -> None:
     """Make a folder this run's, once all that can fail beforehand is done: what was in it goes.
+
+    Args:
+        keep: what stays of it, by name.
 
     Raises:
         UsageError: the run is to go on, and the data is other data.
@@ -136,9 +151,14 @@ def claim(folder: Path, document: dict[str, Any], resume: bool) -> None:
     if resume:
         _check_same(folder, json.loads((folder / RUN).read_text("utf-8")), json.loads(json.dumps(document)))
         return
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.name == keep:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     _write(folder, document)
 
 
@@ -154,7 +174,8 @@ def resume_from(folder: Path) -> Path | None:
     log = folder / LOG
     if log.is_file() and int(os.environ.get("RANK", "0")) == 0:
         lines = log.read_text("utf-8").splitlines()
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        whole = [] if checkpoint is None else [line for line in lines if line.endswith("}")]
+        kept = [line for line in whole if json.loads(line)["step"] <= step]
         log.write_text("".join(f"{line}\n" for line in kept), "utf-8")
     return checkpoint
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,88 +13,104 @@ from transformers import AutoTokenizer
 from layerwise.errors import LayerwiseError, SourceError
 from layerwise.train.pretraining.corpus import prepare, read_documents
 from layerwise.train.pretraining.shape import Shape
-from layerwise.train.run_folder import claim
+from layerwise.train.run_folder import RUN, claim
 from layerwise.train.vocabulary import train_vocabulary
 
 TOKENIZER = "tokenizer"
 CORPUS = "corpus"
+NEW = ".new"
+"""Where in the folder of an earlier run all this is made, so that the run is lost only once it can be replaced."""
+
 VOCABULARY_CHARACTERS = 60_000_000
 """Characters that the vocabulary is trained on at most, in equal shares of the sources."""
 
 
-def make_ready(
-    folder: Path,
-    document: dict[str, Any],
-    resume: bool,
-    sources: list[str],
-    form: Shape,
-    own: Any,
-    format: str | None,
-    text_column: str | None,
-    say: Callable[[str], None],
-) -> None:
-    """Vocabulary and token ids, unless they are there from before.
+@dataclass(frozen=True)
+class Preparing:
+    """The work before the first step.
 
-    Args:
+    Attributes:
+        sources, format, text_column: of the corpus.
         own: the tokenizer of the model that training goes on from; it is kept unless a vocabulary size was asked for.
-
-    Raises:
-        SourceError: a source cannot be read, or holds too little.
+        say: told how far it has come.
     """
-    if not resume or not (folder / TOKENIZER / "tokenizer.json").is_file():
-        tokenizer = own
-        if form.vocab_size is not None:
-            longest = form.max_length if own is None else own.model_max_length
-            tokenizer = _new_vocabulary(sources, form, longest, format, text_column, say)
-        claim(folder, document, resume)
-        draft = folder / f"{TOKENIZER}.part"
-        shutil.rmtree(draft, ignore_errors=True)
-        tokenizer.save_pretrained(draft)
-        shutil.rmtree(folder / TOKENIZER, ignore_errors=True)
-        draft.replace(folder / TOKENIZER)
-    if not (folder / CORPUS).is_dir():
-        tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER)
-        try:
-            prepare(
-                sources,
-                tokenizer,
-                folder / CORPUS,
-                format=format,
-                text_column=text_column,
-                longest=form.max_length - 3,
-                report=say,
-            )
-        except LayerwiseError:
-            if not resume:
+
+    sources: list[str]
+    format: str | None
+    text_column: str | None
+    shape: Shape
+    own: Any
+    say: Callable[[str], None]
+
+    def make_ready(self, folder: Path, document: dict[str, Any], resume: bool) -> None:
+        """Vocabulary and token ids in the folder of a run, unless they are there from before.
+
+        Raises:
+            SourceError: a source cannot be read, or holds too little; an earlier run is as it was then.
+        """
+        if resume:
+            self._fill(folder)
+        elif not (folder / RUN).is_file():
+            claim(folder, document, resume)
+            try:
+                self._fill(folder)
+            except LayerwiseError:
                 shutil.rmtree(folder)  # made a moment ago, and good for nothing
-            raise
+                raise
+        else:
+            new = folder / NEW
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            try:
+                self._fill(new)
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+            claim(folder, document, resume, keep=NEW)
+            for name in (CORPUS, TOKENIZER):
+                (new / name).replace(folder / name)
+            new.rmdir()
 
+    def _fill(self, folder: Path) -> None:
+        if not (folder / TOKENIZER / "tokenizer.json").is_file():
+            shutil.rmtree(folder / CORPUS, ignore_errors=True)  # its numbers would be of another vocabulary
+            tokenizer = self.own if self.shape.vocab_size is None else self._new_vocabulary()
+            draft = folder / f"{TOKENIZER}.part"
+            shutil.rmtree(draft, ignore_errors=True)
+            tokenizer.save_pretrained(draft)
+            shutil.rmtree(folder / TOKENIZER, ignore_errors=True)
+            draft.replace(folder / TOKENIZER)
+        if not (folder / CORPUS).is_dir():
+            prepare(
+                self.sources,
+                AutoTokenizer.from_pretrained(folder / TOKENIZER),
+                folder / CORPUS,
+                format=self.format,
+                text_column=self.text_column,
+                longest=self.shape.max_length - 3,
+                report=self.say,
+            )
 
-def _new_vocabulary(
-    sources: list[str],
-    form: Shape,
-    longest: int,
-    format: str | None,
-    text_column: str | None,
-    say: Callable[[str], None],
-) -> Any:
-    assert form.vocab_size is not None
-    texts = []
-    for source in sources:
-        say(f"reading {source} for the vocabulary")
-        texts += _sample(source, format, text_column, VOCABULARY_CHARACTERS // len(sources))
-    if not texts:
-        raise SourceError(f"{', '.join(sources)}: there is no text in it; expected documents.")
-    say("training the vocabulary")
-    return train_vocabulary(texts, form.vocab_size, cased=bool(form.cased), max_length=longest)
+    def _new_vocabulary(self) -> Any:
+        assert self.shape.vocab_size is not None
+        texts = []
+        for source in self.sources:
+            self.say(f"reading {source} for the vocabulary")
+            texts += self._sample(source, VOCABULARY_CHARACTERS // len(self.sources))
+        if not texts:
+            raise SourceError(f"{', '.join(self.sources)}: there is no text in it; expected documents.")
+        self.say("training the vocabulary")
+        longest = self.shape.max_length if self.own is None else self.own.model_max_length
+        return train_vocabulary(
+            texts, self.shape.vocab_size, cased=bool(self.shape.cased), max_length=longest
+        )
 
-
-def _sample(source: str, format: str | None, text_column: str | None, characters: int) -> list[str]:
-    """Sentences of the first documents, up to so many characters."""
-    texts, total = [], 0
-    for document in read_documents(source, format, text_column):
-        texts += document
-        total += sum(map(len, document))
-        if total >= characters:
-            break
-    return texts
+    def _sample(self, source: str, characters: int) -> list[str]:
+        """Sentences of the first documents, up to so many characters."""
+        texts, total = [], 0
+        for document in read_documents(source, self.format, self.text_column):
+            texts += document
+            total += sum(map(len, document))
+            if total >= characters:
+                break
+        return texts

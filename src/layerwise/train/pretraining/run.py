@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from layerwise.errors import UsageError
 from layerwise.models.load import pick_device, quiet
-from layerwise.models.locate import ModelFiles, locate
+from layerwise.models.locate import locate
 from layerwise.reports.training import PretrainReport, TrainingProgress
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
@@ -24,10 +24,18 @@ from layerwise.train.pretraining.corpus import Corpus
 from layerwise.train.pretraining.held_out import HeldOut, split_documents
 from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.masking import Masking
-from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, make_ready
+from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, Preparing
 from layerwise.train.pretraining.shape import Shape
-from layerwise.train.pretraining.start import Start, at_random, check_start, trained
-from layerwise.train.run_folder import CHECKPOINTS, FINISHED, LOG, held, refuse, resume_from
+from layerwise.train.pretraining.start import Source, Start, at_random, open_source, trained
+from layerwise.train.run_folder import (
+    CHECKPOINTS,
+    FINISHED,
+    LOG,
+    held,
+    refuse,
+    refuse_own_source,
+    resume_from,
+)
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.whole_file import open_to_readers
 
@@ -39,7 +47,7 @@ LR = 5e-4
 FURTHER_LR, BERT_WIDTH = 1e-4, 768
 """That of a trained model, at BERT's width (Gururangan et al. 2020, §B), in proportion to 1 / width."""
 
-PREPARED = ("corpus", "model", "vocab_size", "cased", "max_length", "format", "text_column")
+PREPARED = ("corpus", "model", "weights_sha256", "vocab_size", "cased", "max_length", "format", "text_column")
 """What vocabulary and token ids depend on."""
 
 
@@ -110,9 +118,12 @@ def pretrain(
         for key, value in how.document().items()
         if key not in ("device", "accumulate", "epochs", "batch_size")
     }
+    with state.main_process_first():  # it may have to be fetched
+        files = None if model is None else locate(model, revision, allow_pickle)
     document = {
         "corpus": sources,
         "model": model,
+        "weights_sha256": None if files is None else files.weights_sha256,
         **asdict(form),
         **same,
         "format": format,
@@ -124,23 +135,19 @@ def pretrain(
             if state.is_main_process:
                 refuse(folder, document, resume, overwrite, PREPARED)
                 stack.enter_context(held(folder))
-            files = None if model is None else locate(model, revision, allow_pickle)
-            own = None if files is None else check_start(files, form)
-            if state.is_main_process:
                 if files is not None:
-                    _refuse_into_itself(files, folder)
-                make_ready(folder, document, resume, sources, form, own, format, text_column, say)
+                    refuse_own_source(folder, files.folder)
+            source = None if files is None else open_source(files, form)
+            if state.is_main_process:
+                own = None if source is None else source.tokenizer
+                work = Preparing(sources, format, text_column, form, own, say)
+                work.make_ready(folder, document, resume)
         if prepare_only:
             return None
         run = _Pretraining(
-            folder, files, form, how, pairs, state, device, precision, progress, save_every, minutes, say
+            folder, source, form, how, pairs, state, device, precision, progress, save_every, minutes, say
         )
         return run.train(resume)
-
-
-def _refuse_into_itself(files: ModelFiles, folder: Path) -> None:
-    if files.folder.resolve() == folder.resolve():
-        raise UsageError(f"the model to go on from is in {folder} itself: choose another folder to write.")
 
 
 @dataclass
@@ -148,7 +155,7 @@ class _Pretraining:
     """One run, step by step."""
 
     folder: Path
-    files: ModelFiles | None
+    source: Source | None
     shape: Shape
     how: Settings
     pairs: int
@@ -167,7 +174,7 @@ class _Pretraining:
         frame = Frame(tokenizer.cls_token_id, tokenizer.sep_token_id)
         torch.manual_seed(self.how.seed)
         start = self._start(tokenizer)
-        if self.files is None:
+        if self.source is None:
             self.how = self.how.filled(LR)
         else:
             self.how = self.how.filled(FURTHER_LR * BERT_WIDTH / int(start.model.config.hidden_size))
@@ -186,6 +193,7 @@ class _Pretraining:
         loop = self._loop(start.model, stream, losses, evaluate, first=checkpoint is None)
         began = time.perf_counter()
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        tokens, before = loop.all_tokens(), loop.tokens_before
         if result.global_step < self.how.steps or not self.state.is_main_process:
             if self.state.is_main_process:
                 self.say(
@@ -200,25 +208,25 @@ class _Pretraining:
         self.state.wait_for_everyone()
         return PretrainReport(
             output=str(self.folder),
-            model=None if self.files is None else self.files.name,
+            model=None if self.source is None else self.source.files.name,
             parameters=sum(weight.numel() for weight in loop.model.parameters()),
             vocabulary=len(tokenizer),
             documents=len(corpus.documents) - 1,
             tokens=int(corpus.sentences[-1]),
             steps=result.global_step,
-            trained_tokens=loop.all_tokens,
+            trained_tokens=tokens,
             passes=self.how.steps * self.pairs / max(len(stream.first_pass), 1),
             scores=scores,
             precision=self.precision,
             seconds=seconds,
-            tokens_per_second=loop.tokens * self.state.num_processes / seconds,
+            tokens_per_second=(tokens - before) / seconds,
             notes=start.notes,
         )
 
     def _start(self, tokenizer: Any) -> Start:
-        if self.files is None:
+        if self.source is None:
             return at_random(self.shape, tokenizer)
-        start = trained(self.files, self.shape, tokenizer)
+        start = trained(self.source, self.shape, tokenizer)
         if self.state.is_main_process:
             for note in start.notes:
                 self.say(note)
@@ -242,7 +250,7 @@ class _Pretraining:
             num_train_epochs=1,
             train_sampling_strategy="sequential",
             adam_epsilon=1e-6,
-            eval_on_start=first and self.files is not None,  # what a trained model knows before it goes on
+            eval_on_start=first and self.source is not None,  # what a trained model knows before it goes on
             eval_strategy="steps",
             eval_steps=self.save_every,
             save_strategy="steps",

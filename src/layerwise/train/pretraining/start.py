@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,24 @@ _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _NEEDED = ("cls_token", "sep_token", "mask_token", "pad_token")
 _VECTORS = ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")
 _NUMBERS = ("cls.predictions.bias", "cls.predictions.decoder.bias")
-_HEADS = {
-    "cls.predictions": "the one for masked tokens",
-    "cls.seq_relationship": "the one for next sentences",
-}
+MASKED, FOLLOWING = "the one for masked tokens", "the one for next sentences"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained model that pretraining goes on from, as its files have it.
+
+    Attributes:
+        files: where they are.
+        stock: transformers' `BertForPreTraining` with their weights.
+        absent: names of weights that they lack: those of heads, at most.
+        tokenizer: the model's.
+    """
+
+    files: ModelFiles
+    stock: Any
+    absent: frozenset[str]
+    tokenizer: Any
 
 
 @dataclass(frozen=True)
@@ -42,11 +57,11 @@ class Start:
     notes: tuple[str, ...] = ()
 
 
-def check_start(files: ModelFiles, form: Shape) -> Any:
-    """Refuse, before anything is written, a model that pretraining cannot go on from; return its tokenizer.
+def open_source(files: ModelFiles, form: Shape) -> Source:
+    """Load a model that pretraining is to go on from, or refuse it, before anything is written.
 
     Raises:
-        ModelError: it is no BERT, or its tokenizer lacks special tokens.
+        ModelError: it is no BERT, lacks weights, or its tokenizer lacks special tokens.
         UsageError: the shape does not fit it.
     """
     config = config_of(files)
@@ -64,10 +79,10 @@ def check_start(files: ModelFiles, form: Shape) -> Any:
             f"max-length is {form.max_length}: the model {files.name!r} takes at most {positions} tokens."
         )
     tokenizer = tokenizer_of(files)
-    absent = [name for name in _NEEDED if getattr(tokenizer, name) is None]
-    if absent:
+    lacking = [name for name in _NEEDED if getattr(tokenizer, name) is None]
+    if lacking:
         raise ModelError(
-            f"the tokenizer of {files.name!r} has no {', no '.join(absent)}: expected a tokenizer as BERT's."
+            f"the tokenizer of {files.name!r} has no {', no '.join(lacking)}: expected a tokenizer as BERT's."
         )
     if len(tokenizer) > int(config.vocab_size):
         raise ModelError(
@@ -80,7 +95,13 @@ def check_start(files: ModelFiles, form: Shape) -> Any:
             "it out."
         )
     tokenizer.model_max_length = longest_window(positions, tokenizer)
-    return tokenizer
+    stock, info = from_folder(transformers.BertForPreTraining, files, config)
+    absent = frozenset({*info["missing_keys"], *(one[0] for one in info["mismatched_keys"])})
+    if bare := sorted(name for name in absent if not name.startswith(("cls.", "bert.pooler"))):
+        raise ModelError(
+            f"the files of {files.name!r} lack {len(bare)} weights of a BERT ({bare[0]}, …), or have them in other shapes."
+        )
+    return Source(files, stock, absent, tokenizer)
 
 
 def at_random(form: Shape, tokenizer: Any) -> Start:
@@ -90,59 +111,61 @@ def at_random(form: Shape, tokenizer: Any) -> Start:
     return Start(model, dict.fromkeys(_DROPOUTS, 0.1))
 
 
-def _hand_on(transform: Any) -> None:
-    """Let a head for masked tokens that was never trained compare the state itself with the vectors of the pieces.
-
-    With random weights it would have to find the way back first. MiniLM with a new vocabulary of two languages, after
-    190,000 tokens: 13.7 % of the masked tokens are told right, with random weights in this place 5.1 %.
-    """
-    with torch.no_grad():
-        torch.nn.init.eye_(transform.dense.weight)
-        transform.dense.bias.zero_()
-
-
-def trained(files: ModelFiles, form: Shape, tokenizer: Any) -> Start:
+def trained(source: Source, form: Shape, tokenizer: Any) -> Start:
     """A trained model that goes on: the first blocks of it, or all.
 
     Heads that its files lack begin anew, and vectors of new pieces that its vocabulary cannot spell at random.
 
     Args:
         tokenizer: the model's, or another, to which its vectors go over.
-
-    Raises:
-        ModelError: weights are missing, or have other shapes than its config says.
     """
-    stock, info = from_folder(transformers.BertForPreTraining, files, config_of(files))
-    wrong = sorted({*info["missing_keys"], *(one[0] for one in info["mismatched_keys"])})
-    if bare := [name for name in wrong if not name.startswith(("cls.", "bert.pooler"))]:
-        raise ModelError(
-            f"the files of {files.name!r} lack {len(bare)} weights of a BERT ({bare[0]}, …), or have them in other shapes."
-        )
+    stock, name = source.stock, source.files.name
     if form.layers is not None and form.layers < stock.config.num_hidden_layers:
         drop_blocks(stock.bert, range(form.layers + 1, stock.config.num_hidden_layers + 1))
-    config, weights, notes = stock.config, stock.state_dict(), []
-    untrained = [words for head, words in _HEADS.items() if any(name.startswith(head) for name in wrong)]
-    if untrained:
-        begins = "begins" if len(untrained) == 1 else "begin"
-        notes.append(f"{files.name!r} has no trained head: {' and '.join(untrained)} {begins} anew")
-    if any(name.startswith("cls.predictions.transform") for name in wrong):
-        _hand_on(stock.cls.predictions.transform)
+    notes = [*_begin_heads(source)]
+    config, weights = stock.config, stock.state_dict()
     if form.vocab_size is not None:
-        transfer = Transfer.between(tokenizer_of(files), tokenizer)
+        transfer = Transfer.between(source.tokenizer, tokenizer)
         embeddings = transfer.vectors(weights[_VECTORS[0]])
-        for name in _VECTORS:
-            tied = weights[name].data_ptr() == weights[_VECTORS[0]].data_ptr()
-            weights[name] = embeddings if tied else transfer.vectors(weights[name])
-        weights |= {name: transfer.numbers(weights[name]) for name in _NUMBERS}
+        for key in _VECTORS:
+            tied = weights[key].data_ptr() == weights[_VECTORS[0]].data_ptr()
+            weights[key] = embeddings if tied else transfer.vectors(weights[key])
+        weights |= {key: transfer.numbers(weights[key]) for key in _NUMBERS}
         config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
         notes.append(
-            f"of the {len(tokenizer):,} new pieces {transfer.kept:,} are in the vocabulary of {files.name!r}, "
+            f"of the {len(tokenizer):,} new pieces {transfer.kept:,} are in the vocabulary of {name!r}, "
             f"{transfer.made:,} begin as the mean of its pieces, {transfer.random:,} at random"
         )
-    dropouts = {name: float(getattr(config, name)) for name in _DROPOUTS}
-    for name in _DROPOUTS:
-        setattr(config, name, form.dropout)
+    dropouts = {key: float(getattr(config, key)) for key in _DROPOUTS}
+    for key in _DROPOUTS:
+        setattr(config, key, form.dropout)
     with quiet():
         model = BertForPreTraining.new(config)
     model.load_state_dict(weights)
+    head = model.cls.predictions
+    if head.bias is not head.decoder.bias:
+        head.bias.requires_grad_(False)  # read by nothing where weights are not tied
     return Start(model, dropouts, tuple(notes))
+
+
+def _begin_heads(source: Source) -> Iterator[str]:
+    """Make something of heads that were never trained, and say so.
+
+    That for masked tokens compares the state itself with the vectors of the pieces. With random weights it would have to
+    find the way back first. MiniLM with a new vocabulary of two languages, after 190,000 tokens: 13.7 % of the masked
+    tokens are told right, with random weights in this place 5.1 %.
+    """
+    head, embeddings = source.stock.cls.predictions, source.stock.bert.embeddings.word_embeddings.weight
+    transform = any(name.startswith("cls.predictions.transform.dense") for name in source.absent)
+    with torch.no_grad():
+        if transform:
+            torch.nn.init.eye_(head.transform.dense.weight)
+            head.transform.dense.bias.zero_()
+        if "cls.predictions.decoder.weight" in source.absent and head.decoder.weight is not embeddings:
+            head.decoder.weight.copy_(embeddings)
+            head.decoder.bias.zero_()
+    following = "cls.seq_relationship.weight" in source.absent
+    untrained = [words for absent, words in ((transform, MASKED), (following, FOLLOWING)) if absent]
+    if untrained:
+        begins = "begins" if len(untrained) == 1 else "begin"
+        yield f"{source.files.name!r} has no trained head: {' and '.join(untrained)} {begins} anew"

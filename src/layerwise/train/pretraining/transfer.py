@@ -56,17 +56,15 @@ class Transfer:
 
     def vectors(self, old: Tensor) -> Tensor:
         """(old pieces, dim) as (new pieces, dim); those that cannot be spelled are drawn anew at each call."""
-        number, dim = len(self.sources), old.shape[1]
-        spread = torch.linalg.cholesky(_covariance(old))
-        drawn = old.mean(0) + torch.randn(number, dim) @ spread.T
-        return self._placed(old, lambda place: drawn[place])
+        following = iter(_alike(old, self.random))
+        return self._placed(old, lambda: next(following))
 
     def numbers(self, old: Tensor) -> Tensor:
         """(old pieces,) as (new pieces,); those that cannot be spelled get the mean."""
-        return self._placed(old, lambda place: old.mean(0))
+        return self._placed(old, lambda: old.mean(0))
 
-    def _placed(self, old: Tensor, otherwise: Callable[[int], Tensor]) -> Tensor:
-        rows = [old[list(ids)].mean(0) if ids else otherwise(place) for place, ids in enumerate(self.sources)]
+    def _placed(self, old: Tensor, otherwise: Callable[[], Tensor]) -> Tensor:
+        rows = [old[list(ids)].mean(0) if ids else otherwise() for ids in self.sources]
         return torch.stack(rows)
 
 
@@ -79,7 +77,12 @@ def _spell(tokenizer: Any, words: Sequence[str]) -> list[tuple[int, ...]]:
     return [() if unknown in ids else tuple(ids) for ids in found]
 
 
-def _covariance(vectors: Tensor) -> Tensor:
-    """Of the rows, with a little on the diagonal so that it has a root whatever they are."""
-    found = torch.cov(vectors.T.double())
-    return (found + 1e-6 * found.diagonal().mean().clamp_min(1e-12) * torch.eye(len(found))).to(vectors.dtype)
+def _alike(vectors: Tensor, number: int) -> Tensor:
+    """So many drawn from the normal distribution with the mean and the covariance of the rows."""
+    if not number:
+        return vectors[:0]
+    values, axes = torch.linalg.eigh(torch.cov(vectors.T.double()))  # a covariance may have no Cholesky root
+    spread = axes * values.clamp_min(0).sqrt()
+    drawn = torch.randn(number, len(values), dtype=torch.float64) @ spread.T
+    found: Tensor = vectors.mean(0) + drawn.to(vectors.dtype)
+    return found

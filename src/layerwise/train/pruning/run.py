@@ -167,8 +167,6 @@ def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
                 f"{sum(map(len, gone.values()))} of {there} heads are removed, fewer than {cuts.heads:.0%}: one stays in "
                 "each block."
             )
-    if cuts.magnitude:  # before heads are zeros, which would count as the smallest
-        zero_smallest(subject.encoder, cuts.magnitude)
     if gone:
         zero_heads(subject.encoder, gone)
         notes.append(
@@ -176,6 +174,7 @@ def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
             "elsewhere they are zeros, which give the same numbers at the old speed."
         )
     if cuts.magnitude:
+        zero_smallest(subject.encoder, cuts.magnitude)
         notes.append(
             "Weights that are set to 0 make a model neither smaller on the disk nor faster by themselves: they compress, "
             "and they show how much it can lose."
