@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerwise.ops.bio import Grammar, Span, best_path, plain_tag, scheme_of, spans_of, tags_of
+from layerwise.ops.bio import Grammar, Span, best_path, scheme_of, spans_of, tags_of
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 IOBES = ("O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "E-LOC", "S-LOC")
@@ -88,14 +88,3 @@ def test_spans_in_another_scheme() -> None:
     tags, iobes = ["B-X", "I-X", "I-X", "O", "B-Y"], ["B-X", "I-X", "E-X", "O", "S-Y"]
     assert tags_of(spans_of(tags), len(tags), "IOBES") == iobes
     assert tags_of(spans_of(iobes), len(tags)) == tags
-
-
-def test_prefixes_of_other_schemes_as_those_of_iobes() -> None:
-    assert [plain_tag(tag) for tag in ("M_X", "L-X", "U-X", "W-X", "O", "NOUN")] == [
-        "I-X",
-        "E-X",
-        "S-X",
-        "S-X",
-        "O",
-        "NOUN",
-    ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from layerwise.errors import SourceError
 from layerwise.ops.bio import Span
 from layerwise.train.tasks.given_entities import given_spans, tags_of_words, with_words
 from layerwise.types import TextRecord
@@ -22,6 +23,10 @@ TEXT = "浙商银行的叶老桂和叶老桂"
             {"start": 5, "end": 8, "type": "name"},
             {"start": 9, "end": 12, "label": "name"},
         ],
+        [
+            {"start_offset": start, "end_offset": end, "label": label, "id": 7}  # doccano
+            for start, end, label in ((0, 4, "company"), (5, 8, "name"), (9, 12, "name"))
+        ],
         {"name": {"叶老桂": [[5, 7], [9, 11]]}, "company": {"浙商银行": [[0, 3]]}},  # CLUENER
     ],
 )
@@ -36,6 +41,13 @@ def test_however_they_are_given_they_are_the_same(value: Any) -> None:
     assert "".join(surfaces) == TEXT
     assert [tag for tag, surface in zip(tags, surfaces, strict=True) if surface in "的和"] == ["O", "O"]
     assert [tag for tag in tags if tag.startswith("B-")] == ["B-company", "B-name", "B-name"]
+
+
+def test_an_entity_without_a_word_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"the entity \[1, 3, 'GAP'\] has no word in it"):
+        given_spans(TextRecord("a  b", place="here"), [[1, 3, "GAP"]], "label")
+    with pytest.raises(SourceError, match=r"an entity in 'label' is \{'from': 1, 'to': 3"):
+        given_spans(TextRecord("a  b", place="here"), [{"from": 1, "to": 3, "label": "X"}], "label")
 
 
 def test_no_entities_by_label_are_none() -> None:

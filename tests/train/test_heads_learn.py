@@ -319,6 +319,45 @@ def test_tags_of_another_scheme_are_compared_as_spans(tiny: str, tmp_path: Path)
     assert evaluate(str(tmp_path / "out"), bmes, columns=columns).scores["f1"] == 1
 
 
+def test_iob1_is_learned_as_bio(tiny: str, tmp_path: Path) -> None:
+    """As CoNLL-2003 is published: a sentence has no `B-X` unless two entities touch."""
+    rows = "".join(
+        f"{one} NNP I-NP I-ORG\nmet VBZ I-VP O\n{two} JJ I-NP I-MISC\n{one} JJ I-NP B-MISC\n. . O O\n\n"
+        for one in ("red", "blue")
+        for two in ("fox", "hat")
+        for _ in range(6)
+    )
+    (tmp_path / "eng.train").write_text(f"-DOCSTART- -X- O O\n\n{rows}", "utf-8")
+    columns, how = Columns(format="conll"), Settings(steps=40, batch_size=12, lr=3e-3)
+    report = finetune(
+        "ner",
+        tmp_path / "eng.train",
+        tmp_path / "out",
+        dev=tmp_path / "eng.train",
+        model=tiny,
+        columns=columns,
+        settings=how,
+    )
+    assert report is not None
+    assert report.scores["f1"] == report.scores["accuracy"] == 1
+    config = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
+    assert set(config["label2id"]) == {"O", "B-ORG", "I-ORG", "B-MISC", "I-MISC"}
+
+
+def test_tags_of_a_table_are_read_as_its_words_are(tiny: str, tmp_path: Path) -> None:
+    words, tags = '["the", "red", "Fox"]', '["O", "B-X", "I-X"]'
+    quoted = ",".join(f'"{one.replace(chr(34), chr(34) * 2)}"' for one in (words, tags))
+    (tmp_path / "tags.csv").write_text("tokens,tags\n" + f"{quoted}\nthe red Fox,O B-X I-X\n" * 12, "utf-8")
+    columns = Columns(words="tokens", label="tags")
+    data = tmp_path / "tags.csv"
+    finetune("ner", data, tmp_path / "out", dev=data, model=tiny, columns=columns, settings=Settings(steps=1))
+    config = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
+    assert set(config["label2id"]) == {"O", "B-X", "I-X"}
+    data.write_text("tokens,tags\n" + "the red Fox,\"['O', 'B-X', 'I-X']\"\n" * 12, "utf-8")
+    with pytest.raises(SourceError, match="line 2, column 'tags': .* a list as Python prints it"):
+        finetune("ner", data, tmp_path / "other", dev=data, model=tiny, columns=columns)
+
+
 def test_seeds(tiny: str, tmp_path: Path) -> None:
     """The same seed gives the same weights, another one others."""
     data = colours(tmp_path / "data.jsonl", 60)

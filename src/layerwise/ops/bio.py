@@ -64,12 +64,6 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
     return spans
 
 
-def plain_tag(tag: str) -> str:
-    """A tag with the prefix of BIO or IOBES, and `-`: `M_PER` as `I-PER`; what is none stays."""
-    prefix, kind = split_tag(tag)
-    return f"{prefix}-{kind}" if prefix and kind else tag
-
-
 def tags_of(spans: Iterable[Span], words: int, scheme: str = "BIO") -> list[str]:
     """Tags in BIO or IOBES for `words` words; spans do not overlap."""
     tags = ["O"] * words

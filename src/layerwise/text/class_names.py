@@ -57,6 +57,8 @@ def _names(feature: Any) -> tuple[list[str] | None, bool]:
 
 def _of_one(names: list[str]) -> Read:
     def read(value: Any) -> Any:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, int) and value < len(names):
             return names[value] if value >= 0 else None
         return value if value is None or isinstance(value, str) else str(value)

@@ -185,7 +185,7 @@ def _text(row: Mapping[str, Any], column: str, place: str) -> str:
         )
     raise SourceError(
         f"{place}: {column!r} is {_kind(value)} ({str(value)[:60]}); expected a text: "
-        "put it in quotes, or name another column with --text-column."
+        "put it in quotes, or name another column (--text-column, --pair-column)."
     )
 
 

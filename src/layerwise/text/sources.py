@@ -91,10 +91,22 @@ class Sources:
         """
         self._finished, self._stream = 0, None
         empty = True
+        bad: list[SourceError] = []
+        options = self.options
+        if (tell := options.on_bad_row) is not None:
+
+            def told(error: SourceError) -> None:
+                bad.append(error)
+                tell(error)
+
+            options = replace(options, on_bad_row=told)
         for file in self.files:
-            for record in self._read(file):
+            for record in self._read(file, options):
                 empty = False
+                bad.clear()
                 yield record
+        if empty and bad:
+            raise bad[0]  # no row is left: what is wrong is in all of them
         if empty:
             names = ", ".join(file.shown for file in self.files[:3]) + (", …" if len(self.files) > 3 else "")
             raise SourceError(
@@ -109,7 +121,7 @@ class Sources:
         """
         return fingerprint_of(self.files, self.options)
 
-    def _read(self, file: Location) -> Iterator[TextRecord]:
+    def _read(self, file: Location, options: SourceOptions) -> Iterator[TextRecord]:
         if file.is_stdin and self._stdin_read:
             raise SourceError("stdin was read already and cannot be read again: put the texts into a file.")
         self._stdin_read |= file.is_stdin
@@ -117,11 +129,12 @@ class Sources:
         before = self._finished
         with stream:
             self._stream = stream
-            yield from self._records(READERS[format], stream, file.name)
+            yield from _records(READERS[format], stream, file.name, options)
             self._stream, self._finished = None, before + (file.size or stream.position)
 
-    def _records(self, read: Reader, stream: Stream, name: str) -> Iterator[TextRecord]:
-        if SOURCE_FILE not in self.options.keep:
-            return read(stream, self.options)
-        columns = replace(self.options, keep=tuple(one for one in self.options.keep if one != SOURCE_FILE))
-        return (replace(record, kept={**record.kept, SOURCE_FILE: name}) for record in read(stream, columns))
+
+def _records(read: Reader, stream: Stream, name: str, options: SourceOptions) -> Iterator[TextRecord]:
+    if SOURCE_FILE not in options.keep:
+        return read(stream, options)
+    columns = replace(options, keep=tuple(one for one in options.keep if one != SOURCE_FILE))
+    return (replace(record, kept={**record.kept, SOURCE_FILE: name}) for record in read(stream, columns))

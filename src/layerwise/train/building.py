@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from layerwise.errors import UsageError
@@ -55,6 +55,9 @@ def build(
     if chosen.blocks is not None:
         encoder = _first_blocks(encoder, chosen.blocks, loaded.missing, name)
     labels = kind.labels_of(train)
+    if kind.head == "sequence":
+        for text in _doubtful(labels):
+            note(text)
     task = kind(loaded.tokenizer, length, labels)
     task.prepare(train)
     if chosen.class_weights:
@@ -73,6 +76,18 @@ def build(
         layers = _layers(encoder, chosen.mix)
         return layered(encoder, layers, outputs, pooled=task.pooled, frozen=chosen.frozen), task
     return new_head(encoder, task.head, labels, f"{name!r}"), task
+
+
+def _doubtful(labels: tuple[str, ...]) -> Iterator[str]:
+    """Marks of published sets that are no classes, and are trained as such."""
+    others = [label for label in labels if label not in ("-", "-1")]
+    if "-" in labels and "+" not in labels:
+        yield (
+            "the class '-' is what SNLI and MultiNLI have where annotators did not agree: leave these rows out of the data "
+            "if it is no class."
+        )
+    if "-1" in labels and others and all(label.isdecimal() for label in others):
+        yield "the class '-1' often stands for no label: leave these rows out of the data if it is no class."
 
 
 def _length(given: int | None, longest: int, name: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from layerwise.errors import LabelError, LayerwiseError, SourceError, UsageError
+from layerwise.errors import ColumnError, LabelError, LayerwiseError, SourceError, UsageError
 from layerwise.text.sources import Sources
 from layerwise.train.squad_json import read_squad, squad_files
 from layerwise.train.tasks.task import Columns, Example, Task
@@ -66,6 +66,10 @@ def read_examples(
     """
     given = [data] if isinstance(data, str | Path) else list(data)
     files = squad_files(given, columns.format) if task.name == "qa" else []
+    if files and columns.split is not None:
+        raise UsageError(
+            f"--split {columns.split} was given, and SQuAD's .json has no columns: name the development part with --dev."
+        )
     if files:
         records: Iterator[TextRecord] = read_squad(files, columns.label or "answers", skipped)
     else:
@@ -79,7 +83,7 @@ def read_examples(
         if columns.text is None and all(file.format == ".txt" for file in sources.files):
             sources.options = replace(options, text_column=None)  # the only column there
         records = sources.records()
-    for record in records:
+    for record in _with_hint(records, columns, with_target):
         part = None if columns.split is None else record.kept.get(columns.split)
         if columns.split is not None and part_of(part) is None:  # a published test part may have no labels
             yield Example(record, part=part)
@@ -88,6 +92,17 @@ def read_examples(
             yield replace(task.example(record, columns, with_target), part=part)
         except SourceError as error:
             skipped(error)
+
+
+def _with_hint(records: Iterator[TextRecord], columns: Columns, with_target: bool) -> Iterator[TextRecord]:
+    """Records; where the column of the answers was looked for by its usual name and is not there, with what to do."""
+    try:
+        yield from records
+    except ColumnError as error:
+        usual = ("label", "score", "answers")
+        if with_target and columns.label is None and any(f"no column '{one}'" in str(error) for one in usual):
+            raise ColumnError(f"{str(error).rstrip('.')}; name the one that holds it with --label.") from None
+        raise
 
 
 def known_to(task: Task, examples: Sequence[Example], skipped: Skipped) -> list[Example]:

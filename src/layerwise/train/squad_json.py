@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,33 @@ from layerwise.types import TextRecord
 
 
 def squad_files(sources: Sequence[str | Path], format: str | None) -> list[Path]:
-    """The files of sources that all end with `.json` (also `.json.gz`), with folders and globs; none if others do not."""
+    """The files of sources that all end with `.json` (also `.json.gz`), with folders and globs; none if others do not.
+
+    Raises:
+        SourceError: some of the files named do, and some do not.
+    """
     if format is not None:
         return []
     found: list[Path] = []
     for path in (Path(source).expanduser() for source in sources):
         if path.is_dir():
-            found += sorted(path.glob("*.json*"))
+            found += sorted(path.rglob("*.json*"))
         else:
-            found += [path] if path.exists() else sorted(path.parent.glob(path.name)) or [path]
-    return found if all(path.name.lower().endswith((".json", ".json.gz")) for path in found) else []
+            matching = [] if path.exists() else sorted(glob(str(path), recursive=True))  # noqa: PTH207 (absolute ones)
+            found += [Path(one) for one in matching] or [path]
+    named = [str(one) for one in sources]
+    ours = [one for one in named if _is_ours(one)]
+    if ours and len(ours) < len(named):
+        other = next(one for one in named if one not in ours)
+        raise SourceError(
+            f"{ours[0]} and {other} were given: expected files of one kind, .json as SQuAD is published or tables and "
+            ".jsonl; run them apart, or bring them into one form."
+        )
+    return found if all(map(_is_ours, map(str, found))) else []
+
+
+def _is_ours(name: str) -> bool:
+    return name.lower().endswith((".json", ".json.gz"))
 
 
 def read_squad(
@@ -50,10 +68,13 @@ def _read(path: Path, column: str, on_bad_row: Callable[[LayerwiseError], None])
         with opened(path, "rb") as file:
             document = json.loads(file.read().decode("utf-8-sig"))
     except (OSError, EOFError) as error:
-        raise SourceError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise SourceError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}; expected a file on this disk."
+        ) from error
     except ValueError as error:
         raise SourceError(
-            f"{path} is not JSON in UTF-8 ({error}): expected a file as SQuAD is published."
+            f"{path} is not JSON in UTF-8 ({error}): expected a file as SQuAD is published; pass --format jsonl if it has a "
+            "JSON object a line."
         ) from error
     articles = document.get("data") if isinstance(document, dict) else None
     if not isinstance(articles, list):
@@ -63,10 +84,15 @@ def _read(path: Path, column: str, on_bad_row: Callable[[LayerwiseError], None])
         )
     for number, article in enumerate(articles):
         for paragraph in _list(article, "paragraphs", f"{path}, article {number}"):
-            context = paragraph.get("context")
             for question in _list(paragraph, "qas", f"{path}, article {number}"):
-                where = f"{path}, question {question.get('id', '?')}"
+                context = paragraph.get("context")
                 try:
+                    if not isinstance(question, dict):
+                        raise SourceError(
+                            f"{path}, article {number}: a question is {str(question)[:40]!r}; expected an object with "
+                            "question, id and answers."
+                        )
+                    where = f"{path}, question {question.get('id', '?')}"
                     yield _record(question, context, column, where)
                 except SourceError as error:
                     on_bad_row(error)
@@ -76,9 +102,7 @@ def _record(question: dict[str, Any], context: Any, column: str, where: str) -> 
     text = question.get("question")
     if not isinstance(text, str) or not isinstance(context, str):
         raise SourceError(f"{where}: question or context is no text; expected both.")
-    answers = question.get("answers") or []
-    if question.get("is_impossible"):
-        answers = []
+    answers = [] if question.get("is_impossible") else question.get("answers")  # without the key: not said
     identity = None if question.get("id") is None else str(question["id"])
     return TextRecord(text, context, kept={column: answers}, id=identity, place=where)
 

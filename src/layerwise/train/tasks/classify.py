@@ -51,6 +51,8 @@ class Classification(Task):
                 f"{record.place}: the label {name!r} is {label!r}; expected one class, a text or a number "
                 "(a list of tags is for ner): correct the row, or leave such rows out with --skip-bad."
             )
+        if isinstance(label, float) and label.is_integer():
+            label = int(label)  # a column of whole numbers is one of floats where a row has none
         return Example(replace(record, kept={}), str(label))
 
     @classmethod

@@ -58,8 +58,10 @@ def _by_label(record: TextRecord, value: Mapping[str, Any], name: str) -> list[l
 
 
 def _span(record: TextRecord, one: Any, name: str) -> Span:
+    given = one
     if isinstance(one, Mapping):
-        one = [one.get("start"), one.get("end"), one.get("label", one.get("type"))]
+        start, end = (one.get(key, one.get(f"{key}_offset")) for key in ("start", "end"))  # doccano's names
+        one = [start, end, one.get("label", one.get("type"))]
     fits = (
         isinstance(one, list)
         and len(one) == 3
@@ -68,9 +70,14 @@ def _span(record: TextRecord, one: Any, name: str) -> Span:
     )
     if not fits or not 0 <= one[0] < one[1] <= len(record.text):
         raise SourceError(
-            f'{record.place}: an entity in {name!r} is {str(one)[:60]}; expected [start, end, "label"] with 0 ≤ start < '
+            f'{record.place}: an entity in {name!r} is {str(given)[:80]}; expected [start, end, "label"] with 0 ≤ start < '
             f"end ≤ {len(record.text)}, the length of the text in characters: correct it, or leave such rows out with "
             "--skip-bad."
+        )
+    if not record.text[one[0] : one[1]].strip():
+        raise SourceError(
+            f"{record.place}: the entity [{one[0]}, {one[1]}, {one[2]!r}] has no word in it, only white space: correct its "
+            "bounds, or leave such rows out with --skip-bad."
         )
     return Span(*one)
 

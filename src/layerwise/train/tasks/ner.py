@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from layerwise.analysis.label_codes import as_classes
-from layerwise.errors import LabelError, SourceError
+from layerwise.errors import LabelError, SourceError, UsageError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.ops.bio import (
     Grammar,
     Span,
     best_path,
-    plain_tag,
     scheme_of,
     spans_of,
     split_tag,
@@ -27,6 +26,7 @@ from layerwise.ops.bio import (
 )
 from layerwise.reports.answers import Entity, TaggedText, TaggedWord
 from layerwise.text.sources import SourceOptions
+from layerwise.text.words import parse_words
 from layerwise.train.tasks.classify import class_scores
 from layerwise.train.tasks.given_entities import given_spans, tags_of_words, with_words
 from layerwise.train.tasks.task import (
@@ -59,6 +59,7 @@ class Tagging(Task):
         self.class_weights: Tensor | None = None
         self.scheme = scheme_of(labels) if labels else None
         self._grammar = Grammar.of(self.labels) if labels else None
+        self._written = {split_tag(label): label for label in self.labels}
         self.tokenization = Tokenization(tokenizer, max_length, words="given")
 
     @classmethod
@@ -77,9 +78,11 @@ class Tagging(Task):
             record = with_words(record, spans)
             assert record.words is not None
             return Example(replace(record, kept={}), tuple(tags_of_words(record.words, spans)))
-        value = (
-            value.split() if isinstance(value, str) else value
-        )  # a field of a table, as words are given there
+        if isinstance(value, str):  # a field of a table, as words are given there
+            try:
+                value = parse_words(value)
+            except UsageError as error:
+                raise SourceError(f"{record.place}, column {name!r}: {error}") from error
         if not isinstance(value, list) or not all(isinstance(tag, str | int) for tag in value):
             raise SourceError(
                 f"{record.place}: the column {name!r} is {str(value)[:60]!r}; expected a list with a tag a word: name "
@@ -125,13 +128,16 @@ class Tagging(Task):
         return found
 
     def codes(self, example: Example) -> list[int]:
-        """Numbers of the tags; spans of another scheme in the words of the model's own."""
+        """Numbers of the tags; of spans, in the words of the model's own scheme."""
         tags = list(example.target)
-        if self.scheme is not None and not set(tags) <= set(self.labels):
-            tags = tags_of(spans_of(tags), len(tags), self.scheme)
-            inside = {tag: f"I-{split_tag(tag)[1]}" for tag in tags if tag not in self.labels}
-            tags = [inside[tag] if inside.get(tag) in self.labels else tag for tag in tags]
+        if self.scheme is not None and scheme_of(tags) is not None:
+            tags = [self._as_written(tag) for tag in tags_of(spans_of(tags), len(tags), self.scheme)]
         return [self.code(tag, example) for tag in tags]
+
+    def _as_written(self, tag: str) -> str:
+        """The model's own tag for one of BIO or IOBES: a `B-X` that it does not know may be its `I-X`, or its `M_X`."""
+        prefix, kind = split_tag(tag)
+        return self._written.get((prefix, kind)) or self._written.get(("I", kind), tag)
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         return cross_entropy(outputs["logits"], labels, num_items_in_batch, self.class_weights)
@@ -174,7 +180,7 @@ class Tagging(Task):
         return tuple(_entity(text, words, span) for span in spans_of([word.label or "O" for word in words]))
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[TaggedText]) -> dict[str, float]:
-        given = [list(example.target) for example in examples]
+        given = [[self.labels[code] for code in self.codes(example)] for example in examples]
         found = [[word.label or "_" for word in prediction.words] for prediction in predictions]
         return tag_scores(given, found, self.scheme is not None)
 
@@ -224,11 +230,6 @@ def _entity(text: str, words: Sequence[TaggedWord], span: Span) -> Entity:
 
 
 def _regular(tags: list[str]) -> tuple[str, ...]:
-    """Tags of spans that break their scheme (IOB1 does so on purpose) as BIO; others as they are."""
-    if scheme_of(tags) is None:
-        return tuple(tags)
-    tags = [plain_tag(tag) for tag in tags]
-    grammar = Grammar.of(tags)
-    steps = zip(range(len(tags)), range(1, len(tags)), strict=False)
-    legal = grammar.start[0] and grammar.end[-1] and all(grammar.step[a, b] for a, b in steps)
-    return tuple(tags) if legal else tuple(tags_of(spans_of(tags), len(tags)))
+    """Tags of spans as their scheme has them, which IOB1 breaks on purpose; others as they are."""
+    scheme = scheme_of(tags)
+    return tuple(tags) if scheme is None else tuple(tags_of(spans_of(tags), len(tags), scheme))

@@ -243,14 +243,24 @@ def _answers(record: TextRecord, name: str) -> GivenAnswers:
             f"{record.place}: {name!r} has {len(texts)} texts and {len(starts)} starts: expected as many, texts and "
             "numbers; correct the row, or leave such rows out with --skip-bad."
         )
-    kept = [(text, start) for text, start in zip(texts, starts, strict=True) if text]
+    kept = [(text, _whole(start)) for text, start in zip(texts, starts, strict=True) if text]
     for text, start in kept:
         _refuse_elsewhere(record, text, start)
     return GivenAnswers(tuple(text for text, _ in kept), kept[0][1] if kept else None)
 
 
+def _whole(number: Any) -> Any:
+    """A number that a table made a float of as it was."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _refuse_elsewhere(record: TextRecord, text: str, start: Any) -> None:
     context = record.text_pair or ""
+    if isinstance(start, str) or start is None:
+        raise SourceError(
+            f"{record.place}: the answer {text[:40]!r} has the answer_start {start!r}; expected a number: correct the row, "
+            "or leave such rows out with --skip-bad."
+        )
     if isinstance(start, int) and start >= 0 and context[start : start + len(text)] == text:
         return
     there = context.find(text)
