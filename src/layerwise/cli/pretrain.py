@@ -66,7 +66,10 @@ def command(
         bool, typer.Option("--whole-words", help="Mask all pieces of a word together.")
     ] = False,
     dropout: Annotated[
-        float, typer.Option(help="In pretraining; the config that is saved says 0.1 (with --model its own) for fine-tuning.")
+        float,
+        typer.Option(
+            help="In pretraining; the config that is saved says 0.1 (with --model its own) for fine-tuning."
+        ),
     ] = 0.0,
     save_every: Annotated[
         int, typer.Option(help="Steps between two checkpoints, at which held-out documents are scored.")

@@ -24,7 +24,8 @@ class Shape:
         max_length: tokens of a pair of sentences.
         batch_tokens: tokens of one step, over all devices.
         whole_words: mask whole words.
-        dropout: in pretraining; 0 as in Geiping & Goldstein (2023), §4.3. The config that is saved says 0.1, or what that of the trained model says.
+        dropout: in pretraining; 0 as in Geiping & Goldstein (2023), §4.3. The config that is saved says 0.1, or what the
+            config of the trained model says.
     """
 
     vocab_size: int | None = None
