@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import pipeline
 
+from layerwise.errors import SourceError
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import Choices, finetune
 from layerwise.train.predict import predict
