@@ -432,6 +432,74 @@ def test_squad_in_folders_globs_and_gz(tiny: str, tmp_path: Path) -> None:
         assert report is not None and report.examples + report.dev_examples == 900
 
 
+@pytest.mark.parametrize(
+    ("paragraphs", "message"),
+    [
+        (["x"], "has no list 'qas'"),
+        ([{"context": "a b", "qas": ["what?"]}], "a question is 'what\\?'; expected an object"),
+        (
+            [{"context": "a b", "qas": [{"question": "Who?", "id": "7"}]}],
+            "question 7: the column 'answers' is 'None'",
+        ),
+        (
+            [
+                {
+                    "context": "a b",
+                    "qas": [{"question": "Who?", "answers": [{"text": "b", "answer_start": "2"}]}],
+                }
+            ],
+            "has the answer_start '2'; expected a number",
+        ),
+    ],
+)
+def test_squad_files_of_another_shape_are_refused(
+    paragraphs: list[Any], message: str, tiny: str, tmp_path: Path
+) -> None:
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), "utf-8")
+    with pytest.raises(SourceError, match=message):
+        finetune("qa", data, tmp_path / "out", dev=data, model=tiny)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_does_not_go_with_squad_files_is_refused(tiny: str, tmp_path: Path) -> None:
+    source = EXAMPLES / "training" / "qa_en.json"
+    with pytest.raises(UsageError, match="SQuAD's .json has no columns"):
+        finetune("qa", source, tmp_path / "out", model=tiny, columns=Columns(split="split"))
+    with pytest.raises(SourceError, match="expected files of one kind"):
+        finetune("qa", [source, tmp_path / "b.parquet"], tmp_path / "out", model=tiny)
+    with pytest.raises(UsageError, match="--words-column tokens was given, and qa reads texts"):
+        finetune("qa", source, tmp_path / "out", model=tiny, columns=Columns(words="tokens"))
+
+
+def test_whole_numbers_are_the_same_class_however_they_are_written(tiny: str, tmp_path: Path) -> None:
+    rows = [{"text": f"hat {n}", "label": [0, 1, 0.0, 1.0][n % 4]} for n in range(40)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=1))
+    config = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
+    assert set(config["label2id"]) == {"0", "1"}
+
+
+def test_marks_that_are_no_classes_are_noted(tiny: str, tmp_path: Path) -> None:
+    for marks, expected in ((("yes", "no", "-"), 1), (("+", "-", "0"), 0), (("0", "1", "-1"), 1)):
+        rows = [{"text": f"hat {n}", "label": marks[n % 3]} for n in range(60)]
+        data = write_jsonl(tmp_path / "data.jsonl", rows)
+        report = finetune(
+            "classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=1), overwrite=True
+        )
+        assert report is not None
+        assert len([note for note in report.notes if "leave these rows out" in note]) == expected
+
+
+def test_where_every_row_is_bad_the_reason_is_given(tiny: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"text": "a", "label": }\n' * 3, "utf-8")
+    with pytest.raises(SourceError, match="line 1, column .*broken JSON"):
+        finetune("classify", tmp_path / "bad.jsonl", tmp_path / "out", model=tiny, skip_bad=True)
+    named = write_jsonl(tmp_path / "named.jsonl", [{"text": "a", "class": "x"}])
+    with pytest.raises(SourceError, match="no column 'label': .* name the one that holds it with --label"):
+        finetune("classify", named, tmp_path / "out", model=tiny)
+
+
 def test_a_development_part_with_one_score_says_that_it_tells_nothing(tiny: str, tmp_path: Path) -> None:
     rows = [{"sentence1": f"hat {n}", "sentence2": "a hat", "score": n % 5} for n in range(20)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)

@@ -63,7 +63,12 @@ def read_examples(
 
     Raises:
         SourceError: a source cannot be read, is empty, or has a bad row that may not be left out.
+        UsageError: a column is named that the task does not read.
     """
+    if columns.words is not None and task.name != "ner":
+        raise UsageError(
+            f"--words-column {columns.words} was given, and {task.name} reads texts: name their column with --text-column."
+        )
     given = [data] if isinstance(data, str | Path) else list(data)
     files = squad_files(given, columns.format) if task.name == "qa" else []
     if files and columns.split is not None:
