@@ -177,7 +177,8 @@ def test_distilbert_has_its_heads_elsewhere(tmp_path: Path) -> None:
     assert np.abs(theirs[1:-1].numpy() - ours[0].hidden_states[0]).max() < 1e-5
 
 
-def test_shared_blocks_cannot_be_pruned(tmp_path: Path) -> None:
+def shared_blocks(folder: Path) -> str:
+    """A tiny ALBERT, whose three blocks are one."""
     config = AlbertConfig(
         vocab_size=len(vocabulary()),
         embedding_size=16,
@@ -187,10 +188,15 @@ def test_shared_blocks_cannot_be_pruned(tmp_path: Path) -> None:
         intermediate_size=48,
     )
     with quiet():
-        AlbertModel(config).save_pretrained(tmp_path / "base")
-        vocabulary().save_pretrained(tmp_path / "base")
+        AlbertModel(config).save_pretrained(folder)
+        vocabulary().save_pretrained(folder)
+    return str(folder)
+
+
+def test_shared_blocks_cannot_be_pruned(tmp_path: Path) -> None:
+    base = shared_blocks(tmp_path / "base")
     with pytest.raises(ModelError, match="no list of blocks with weights of their own"):
-        prune(str(tmp_path / "base"), tmp_path / "out", Cuts(drop_layers=(1,)))
+        prune(base, tmp_path / "out", Cuts(drop_layers=(1,)))
     assert not (tmp_path / "out").exists()
 
 
@@ -306,18 +312,7 @@ def test_heads_that_are_gone_are_no_small_weights(tmp_path: Path) -> None:
 
 
 def test_small_weights_of_shared_blocks_become_zero(tmp_path: Path) -> None:
-    config = AlbertConfig(
-        vocab_size=len(vocabulary()),
-        embedding_size=16,
-        hidden_size=32,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        intermediate_size=48,
-    )
-    with quiet():
-        AlbertModel(config).save_pretrained(tmp_path / "base")
-        vocabulary().save_pretrained(tmp_path / "base")
-    prune(str(tmp_path / "base"), tmp_path / "out", Cuts(magnitude=0.3))
+    prune(shared_blocks(tmp_path / "base"), tmp_path / "out", Cuts(magnitude=0.3))
     with quiet():
         block = AutoModel.from_pretrained(tmp_path / "out").encoder.albert_layer_groups[0].albert_layers[0]
     weights = [module.weight for module in block.modules() if isinstance(module, torch.nn.Linear)]

@@ -462,6 +462,14 @@ def test_squad_files_of_another_shape_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_model_to_begin_from_is_not_written_over(tiny: str, data: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    finetune("classify", data, first, model=tiny, settings=Settings(steps=1))
+    with pytest.raises(UsageError, match="the model to begin from is in .* the folder to write"):
+        finetune("classify", data, first, model=str(first), settings=Settings(steps=1), overwrite=True)
+    assert (first / "model.safetensors").is_file()
+
+
 def test_what_does_not_go_with_squad_files_is_refused(tiny: str, tmp_path: Path) -> None:
     source = EXAMPLES / "training" / "qa_en.json"
     with pytest.raises(UsageError, match="SQuAD's .json has no columns"):

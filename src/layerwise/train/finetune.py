@@ -16,7 +16,7 @@ from accelerate import PartialState
 from layerwise.errors import SourceError, UsageError, choose
 from layerwise.models.layered import HeadOnStates, LayeredModel
 from layerwise.models.load import pick_device
-from layerwise.models.locate import EMBEDDED
+from layerwise.models.locate import EMBEDDED, locate
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
@@ -26,7 +26,16 @@ from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop, in_shares
 from layerwise.train.predictor import Predictor
-from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, held, refuse, resume_from, same_run
+from layerwise.train.run_folder import (
+    CHECKPOINTS,
+    LOG,
+    claim,
+    held,
+    refuse,
+    refuse_own_source,
+    resume_from,
+    same_run,
+)
 from layerwise.train.settings import Settings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.task import Columns, Example, Feature, Task
@@ -97,6 +106,8 @@ def finetune(
             if state.is_main_process:
                 refuse(folder, document, resume, overwrite)
                 stack.enter_context(held(folder))
+                if folder.exists():  # in what is not there no model lies
+                    refuse_own_source(folder, locate(model, revision, allow_pickle).folder)
         return _Finetuning(
             kind=TASKS[task],
             name=model,
