@@ -506,6 +506,9 @@ def test_where_every_row_is_bad_the_reason_is_given(tiny: str, tmp_path: Path) -
     named = write_jsonl(tmp_path / "named.jsonl", [{"text": "a", "class": "x"}])
     with pytest.raises(SourceError, match="no column 'label': .* name the one that holds it with --label"):
         finetune("classify", named, tmp_path / "out", model=tiny)
+    (tmp_path / "plain.txt").write_text("a\nb\n", "utf-8")
+    with pytest.raises(SourceError, match="a file of this kind has none.$"):
+        finetune("classify", tmp_path / "plain.txt", tmp_path / "out", model=tiny)
 
 
 def test_a_development_part_with_one_score_says_that_it_tells_nothing(tiny: str, tmp_path: Path) -> None:

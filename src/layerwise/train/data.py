@@ -104,8 +104,8 @@ def _with_hint(records: Iterator[TextRecord], columns: Columns, with_target: boo
     try:
         yield from records
     except ColumnError as error:
-        usual = ("label", "score", "answers")
-        if with_target and columns.label is None and any(f"no column '{one}'" in str(error) for one in usual):
+        missing = any(f"no column '{one}': it has" in str(error) for one in ("label", "score", "answers"))
+        if with_target and columns.label is None and missing:
             raise ColumnError(f"{str(error).rstrip('.')}; name the one that holds it with --label.") from None
         raise
 

@@ -126,7 +126,7 @@ def prepare(
     said = time.monotonic()
     with (draft / "tokens.bin").open("wb") as file:
         for source in sources:
-            first = len(ends) - 1
+            first, begun = len(ends) - 1, sentences[-1]
             for piece in batched(read_documents(source, format, text_column), AT_ONCE):
                 encoded = iter(
                     backend.encode_batch_fast(
@@ -144,9 +144,11 @@ def prepare(
                     if len(sentences) > before:
                         ends.append(len(sentences) - 1)
                 if time.monotonic() - said > PAUSE:
-                    report(f"{source}: {sentences[-1]:,} tokens of {len(ends) - 1:,} documents so far")
+                    report(
+                        f"{source}: {sentences[-1] - begun:,} tokens of {len(ends) - 1 - first:,} documents so far"
+                    )
                     said = time.monotonic()
-            report(f"{source}: {sentences[-1]:,} tokens of {len(ends) - 1:,} documents")
+            report(f"{source}: {sentences[-1] - begun:,} tokens of {len(ends) - 1 - first:,} documents")
             name = Path(source).name.split(".")[0] or "corpus"
             parts.append({"name": name, "first": first, "last": len(ends) - 1})
     if len(ends) < 3:
