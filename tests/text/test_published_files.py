@@ -184,6 +184,36 @@ def test_chinese_sets_with_a_character_a_row(write: Write) -> None:
     assert texts(english) == ["G7 met"], "a digit behind a letter is part of the word"
 
 
+def test_wikiann_has_the_language_before_each_word(write: Write) -> None:
+    content = "fr:Le\tO\nfr:Havre\tB-LOC\nfr:17\tO\n\nfr:fr:wiki\tO\n"
+    first, second = read(write("train", content), format="conll", keep=("form", "label"))
+    assert first.kept["form"] == surfaces(first) == ["Le", "Havre", "17"]
+    assert first.kept["label"] == ["O", "B-LOC", "O"] and second.text == "fr:wiki"
+    [mixed] = read(write("own.conll", "re:mind\tO\nparis\tB-LOC\n"))
+    assert mixed.text == "re:mind paris", "a colon in one word is part of it"
+
+
+GERMEVAL = (
+    "#\thttp://de.wikipedia.org/wiki/Le_Havre\t[2009-10-17]\n1\tDer\tO\tO\n2\tHafen\tO\tO\n3\tHavre\tB-LOC\tO\n\n"
+    "#\thttp://de.wikipedia.org/wiki/Kiel\t[2009-10-18]\n1\tKieler\tB-ORG\tB-LOCderiv\n2\t#\tO\tO\n"
+)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_germeval_numbers_its_rows(write: Write, end: str) -> None:
+    file = write("NER-de-train.tsv", GERMEVAL.replace("\n", end))
+    with pytest.raises(SourceError, match="pass --format conll to read it so"):
+        texts(file)
+    first, second = read(file, format="conll", keep=("number", "label", "nested"))
+    assert (first.text, second.text) == ("Der Hafen Havre", "Kieler #")
+    assert first.kept["label"] == ["O", "O", "B-LOC"] and first.kept["number"] == ["1", "2", "3"]
+    assert (second.kept["label"], second.kept["nested"]) == (["B-ORG", "O"], ["B-LOCderiv", "O"])
+    years = write("years.conll", "1\tNUM\tO\n2\tNUM\tO\n\n7\tNUM\tO\n")
+    assert texts(years) == ["1 2", "7"], "numbers that do not count the rows are words"
+    numbered = write("own.conll", "1 Kiel NE B-LOC\n2 ruft VVFIN O\n")
+    assert read(numbered, keep=("pos", "label"))[0].kept == {"pos": ["NE", "VVFIN"], "label": ["B-LOC", "O"]}
+
+
 def test_sst_2(write: Write) -> None:
     train = write("train.tsv", "sentence\tlabel\na warm , witty film \t1\nit 's \"dull \t0\n")
     first, second = read(train, keep=("label",))

@@ -2,36 +2,21 @@
 
 A word a row, columns between tabs or (without tabs) spaces, a blank line after each sentence,
 `-DOCSTART-` rows between documents. The first column is `form`, the last `label`; of four, the
-others are `pos` and `chunk`. A text is a sentence, its words joined by single spaces.
-Chinese sets have a character a row.
+others are `pos` and `chunk`; what some sets do differently is in `conll_layout`. A text is a
+sentence, its words joined by single spaces. Chinese sets have a character a row.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-
-import regex
 
 from layerwise.errors import ColumnError, SourceError
 from layerwise.text.columns import SourceOptions, listed
+from layerwise.text.conll_layout import COMMENT, layout_of_rows, split
 from layerwise.text.lines import place, read_lines
 from layerwise.text.stream import Stream
 from layerwise.text.words import join_words
 from layerwise.types import TextRecord
-
-NAMES = {
-    1: ("form",),
-    2: ("form", "label"),
-    3: ("form", "pos", "label"),
-    4: ("form", "pos", "chunk", "label"),
-}
-COMMENT = re.compile(r"# ?id\b|# (sent_id|text|newdoc|newpar)\b.*=|#(begin|end) document\b")
-"""MultiCoNER writes `# id 5f0b... domain=en` before a sentence, others as CoNLL-U does, OntoNotes
-`#begin document (...)`; a lone `#` is a word (in tweets)."""
-
-NUMBERED = regex.compile(r"(\S)\d")
-"""Weibo NER (Peng & Dredze 2015) has the place of each character in its word behind it: 科0, 技1."""
 
 Rows = list[list[str]]
 
@@ -44,14 +29,14 @@ def read_conll(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         SourceError: a row has more or fewer columns than the first.
         SourceEncodingError: a line is not UTF-8.
     """
-    names: Sequence[str] | None = None
-    numbered = False
+    layout = layout_of_rows(stream.head())
+    names = layout.names
+    checked = False
     for first_line, rows in _read_sentences(stream, options):
-        if names is None:
-            names = _names(len(rows[0]))
+        if not checked:
             _check(options, names, stream.name)
-            numbered = _numbered([row[0] for row in rows])
-        forms = [NUMBERED.sub(r"\1", row[0]) if numbered and len(row[0]) == 2 else row[0] for row in rows]
+            checked = True
+        forms = [layout.word(form) for form in _column(rows, names.index("form"))]
         text, words = join_words(forms)
         kept = {name: forms if name == "form" else _column(rows, names.index(name)) for name in options.keep}
         yield TextRecord(text, words=words, kept=kept, place=place(stream.name, first_line))
@@ -63,7 +48,7 @@ def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[tuple[in
     count: int | None = None
     first_line, bad = 1, False
     for number, line in read_lines(stream):
-        row = _split(line)
+        row = split(line)
         if not rows:
             first_line = number
         if not row:
@@ -93,24 +78,8 @@ def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[tuple[in
         yield first_line, rows
 
 
-def _split(line: str) -> list[str]:
-    # Only tabs and plain spaces separate: a no-break or an ideographic space can be a word.
-    if not line.strip(" \t"):
-        return []
-    return line.split("\t") if "\t" in line else [part for part in line.split(" ") if part]
-
-
-def _numbered(forms: Sequence[str]) -> bool:
-    """Whether each character has a number behind it, as in Weibo NER: by the first sentence."""
-    return len(forms) > 1 and all(map(NUMBERED.fullmatch, forms)) and bool(regex.match(r"\p{Han}", forms[0]))
-
-
 def _column(rows: Rows, number: int) -> list[str]:
     return [row[number] for row in rows]
-
-
-def _names(count: int) -> Sequence[str]:
-    return NAMES.get(count) or ("form", *(f"column_{number}" for number in range(1, count - 1)), "label")
 
 
 def _check(options: SourceOptions, names: Sequence[str], name: str) -> None:

@@ -11,13 +11,11 @@ import re
 
 from layerwise.errors import SourceError
 from layerwise.text.columns import SourceOptions
+from layerwise.text.conll_layout import COMMENT, TAG
 from layerwise.text.stream import Stream
 
 LINES = 50
 """Lines that are looked at, blank ones and comments left out."""
-
-TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
-"""A label of a word: `O`, or its place in a chunk and the chunk's kind."""
 
 WHAT = {
     "conll": "words and labels in columns, as CoNLL-2003 has them",
@@ -48,7 +46,9 @@ def refuse_other_layout(stream: Stream, options: SourceOptions, read_as: str) ->
 def layout_of(head: bytes) -> str | None:
     """`"conll"`, `"conllu"` or `"tsv"` if the first lines say so, else None."""
     lines = head.decode("utf-8", "replace").removeprefix("\ufeff").split("\n")[:-1]  # the last may be cut off
-    rows = [line.rstrip("\r") for line in lines if line.strip() and not line.startswith("# ")][:LINES]
+    bare = [line.rstrip("\r") for line in lines]
+    rows = [line for line in bare if line.strip() and not line.startswith("# ") and not COMMENT.match(line)]
+    rows = rows[:LINES]
     if not rows:
         return None
     if rows[0].startswith("-DOCSTART-"):

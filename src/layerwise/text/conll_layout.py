@@ -1,0 +1,97 @@
+"""What a `.conll` source has in its columns, and what is put before or behind its words, told by its first lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import regex
+
+NAMES = {
+    1: ("form",),
+    2: ("form", "label"),
+    3: ("form", "pos", "label"),
+    4: ("form", "pos", "chunk", "label"),
+}
+
+COMMENT = re.compile(
+    r"# ?id\b|# (sent_id|text|newdoc|newpar)\b.*=|#(begin|end) document\b|#\t.*\t\[\d{4}-\d\d-\d\d\]$"
+)
+"""MultiCoNER writes `# id 5f0b... domain=en` before a sentence, others as CoNLL-U does, OntoNotes
+`#begin document (...)`, GermEval an address and a date behind tabs; a lone `#` is a word (in tweets)."""
+
+TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
+"""A label of a word: `O`, or its place in a chunk and the chunk's kind."""
+
+_PLACED = regex.compile(r"(\S)\d")
+_LANGUAGE = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*:)\S")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of a source are read.
+
+    Attributes:
+        names: of the columns, from the left.
+        word: what is cut off or changed in a form to have the word.
+    """
+
+    names: Sequence[str]
+    word: Callable[[str], str] = str
+
+
+def split(line: str) -> list[str]:
+    """The columns of a line; none if it is blank. Only tabs and plain spaces separate: others can be words."""
+    if not line.strip(" \t"):
+        return []
+    return line.split("\t") if "\t" in line else [part for part in line.split(" ") if part]
+
+
+def layout_of_rows(head: bytes) -> Layout:
+    """The layout of a source that begins with `head`.
+
+    Told apart from plain columns are those of Weibo NER (Peng and Dredze 2015), which has the place of
+    each character in its word behind it (`科0`, `技1`); WikiANN (Rahimi et al. 2019), which has the
+    language before each word (`en:Paris`); and GermEval 2014, which numbers the rows of a sentence and
+    has nested entities in a last column.
+    """
+    lines = head.decode("utf-8", "replace").removeprefix("\ufeff").split("\n")
+    lines = lines[:-1] or lines  # the last may be cut off
+    found = [split(line) for line in (line.rstrip("\r") for line in lines) if not COMMENT.match(line)]
+    sentences = [list(rows) for filled, rows in groupby(found, bool) if filled]
+    rows = [row for sentence in sentences for row in sentence if row[0] != "-DOCSTART-"]
+    if not rows:
+        return Layout(NAMES[1])
+    if len(rows[0]) > 2 and _are_numbered(sentences):
+        return Layout(_names_behind_numbers(rows))
+    forms = [row[0] for row in rows]
+    if prefix := _LANGUAGE.match(forms[0]):
+        before = prefix[1]
+        if all(form.startswith(before) and form != before for form in forms):
+            return Layout(_names(len(rows[0])), lambda form: form.removeprefix(before))
+    if _are_placed([row[0] for row in sentences[0]]):
+        return Layout(_names(len(rows[0])), lambda form: _PLACED.sub(r"\1", form) if len(form) == 2 else form)
+    return Layout(_names(len(rows[0])))
+
+
+def _are_numbered(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
+    counts = ([row[0] for row in sentence] for sentence in sentences)
+    return max(map(len, sentences)) > 1 and all(
+        numbers == [str(number) for number in range(1, len(numbers) + 1)] for numbers in counts
+    )
+
+
+def _names_behind_numbers(rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    if len(rows[0]) == 4 and all(len(row) > 2 and TAG.fullmatch(row[2]) for row in rows):
+        return ("number", "form", "label", "nested")
+    return ("number", *_names(len(rows[0]) - 1))
+
+
+def _are_placed(forms: Sequence[str]) -> bool:
+    return len(forms) > 1 and all(map(_PLACED.fullmatch, forms)) and bool(regex.match(r"\p{Han}", forms[0]))
+
+
+def _names(count: int) -> Sequence[str]:
+    return NAMES.get(count) or ("form", *(f"column_{number}" for number in range(1, count - 1)), "label")
