@@ -35,8 +35,8 @@ from transformers import (
 
 from layerwise.models.load import quiet, tokenizer_of
 from layerwise.models.locate import locate
-from layerwise.train.finetune import Choices, finetune
-from layerwise.train.settings import Settings
+from layerwise.train.finetune import FinetuneChoices, finetune
+from layerwise.train.settings import TrainingSettings
 
 ROUNDS = 3
 EXAMPLES, DEV = 320, 200
@@ -140,12 +140,12 @@ def accuracy(logits: Any, labels: Any) -> float:
 
 
 def ours(
-    task: str, paths: dict[str, Path], epochs: int, lr: float, choices: Choices
+    task: str, paths: dict[str, Path], epochs: int, lr: float, choices: FinetuneChoices
 ) -> tuple[float, float, float]:
     """Seconds of the whole run, loading and tokenising left out of neither; score; share of padding."""
-    from layerwise.train.tasks.task import Columns
+    from layerwise.train.tasks.task import DataColumns
 
-    columns = Columns() if task == "classify" else Columns(label="tags", words="words")
+    columns = DataColumns() if task == "classify" else DataColumns(label="tags", words="words")
     with tempfile.TemporaryDirectory() as folder:
         report = finetune(
             task,
@@ -154,7 +154,7 @@ def ours(
             dev=paths["dev"],
             columns=columns,
             choices=choices,
-            settings=Settings(epochs=epochs, batch_size=BATCH, lr=lr, device="cpu", precision="fp32"),
+            settings=TrainingSettings(epochs=epochs, batch_size=BATCH, lr=lr, device="cpu", precision="fp32"),
         )
     assert report is not None
     return report.seconds, report.scores["accuracy"], report.padding
@@ -165,7 +165,7 @@ def beside_transformers(paths: dict[str, Path]) -> str:
     rows = []
     for task in ("classify", "ner"):
         pairs = [
-            (theirs(task, paths, 2, 5e-5), ours(task, paths, 2, 5e-5, Choices(patience=None)))
+            (theirs(task, paths, 2, 5e-5), ours(task, paths, 2, 5e-5, FinetuneChoices(patience=None)))
             for _ in range(ROUNDS)
         ]
         first, second = pairs[0]
@@ -200,7 +200,7 @@ def frozen(paths: dict[str, Path], epochs: int) -> str:
     rows = []
     for task in ("classify", "ner"):
         slow = theirs(task, paths, epochs, 1e-2, frozen=True)
-        fast = ours(task, paths, epochs, 1e-2, Choices(frozen=True, patience=None))
+        fast = ours(task, paths, epochs, 1e-2, FinetuneChoices(frozen=True, patience=None))
         rows.append(
             [
                 task,

@@ -24,7 +24,7 @@ from layerwise.train.predictor import autocast
 from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
 from layerwise.train.pretraining.corpus import Corpus, prepare
 from layerwise.train.pretraining.masking import Masking
-from layerwise.train.pretraining.run import Shape
+from layerwise.train.pretraining.run import PretrainShape
 from layerwise.train.settings import computes_bf16
 from layerwise.train.vocabulary import train_vocabulary
 
@@ -32,8 +32,8 @@ CPU = torch.device("cpu")
 ROUNDS, BATCHES, PAIRS = 5, 3, 32
 PROSE = [Path(__file__).parents[1] / "examples" / f"prose_{language}.txt" for language in ("en", "zh")]
 SHAPES = {
-    "4 × 128, 4k pieces": Shape(4_000, layers=4, hidden=128).filled(),
-    "6 × 256, 16k pieces": Shape(16_000, layers=6, hidden=256).filled(),
+    "4 × 128, 4k pieces": PretrainShape(4_000, layers=4, hidden=128).filled(),
+    "6 × 256, 16k pieces": PretrainShape(16_000, layers=6, hidden=256).filled(),
 }
 
 
@@ -92,7 +92,7 @@ def main(device: torch.device = CPU, pairs: int = PAIRS) -> None:
     write_results("pretrain", hardware, body)
 
 
-def make_batches(shape: Shape, pairs: int):  # type: ignore[no-untyped-def]
+def make_batches(shape: PretrainShape, pairs: int):  # type: ignore[no-untyped-def]
     """Masked pairs of the example prose, five lines a document."""
     lines = [line for path in PROSE for line in path.read_text("utf-8").splitlines()]
     tokenizer = train_vocabulary(lines, min(shape.vocab_size, 4_000), cased=False)

@@ -13,18 +13,28 @@ import pytest
 import layerwise
 
 PUBLIC = [
+    "DataColumns",
     "Encoder",
+    "FinetuneChoices",
     "HiddenStates",
     "LayerSelection",
     "LayerwiseError",
+    "PretrainShape",
+    "PruneCuts",
     "Store",
     "TextRecord",
+    "TrainingSettings",
     "Unit",
     "UsageError",
     "__version__",
+    "evaluate",
     "extract",
+    "finetune",
     "open",
+    "predict",
+    "pretrain",
     "probe",
+    "prune",
     "ship",
 ]
 HEAVY = ("torch", "transformers", "tokenizers", "numpy", "pyarrow", "lance", "fsspec", "typer", "rich")
@@ -90,3 +100,32 @@ def test_errors_and_types_need_no_torch() -> None:
 def test_extract_is_a_function_whatever_was_imported_before() -> None:
     code = "import layerwise.cli, layerwise.extraction.run, layerwise; assert callable(layerwise.extract)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+WITHOUT_TRAIN = """
+import sys
+sys.modules.update(dict.fromkeys(["accelerate", "sklearn", "seqeval", "sacrebleu"]))  # None: as if not installed
+"""
+
+
+def test_all_names_are_there_without_the_extra_for_training() -> None:
+    code = f"{WITHOUT_TRAIN}\nfrom layerwise import *\nprint(callable(finetune))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "finetune classify texts.tsv -o out",
+        "pretrain texts.txt -o out",
+        "evaluate model texts.tsv",
+        "prune model -o out --drop-layers 1",
+    ],
+)
+def test_a_command_without_the_extra_for_training(command: str, tmp_path: Path) -> None:
+    code = f"{WITHOUT_TRAIN}\nfrom layerwise.cli import main\nsys.argv[1:] = {command.split()!r}\nmain()"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert run.returncode == 1 and not list(tmp_path.iterdir())
+    assert run.stderr.count("\n") == 1 and "Traceback" not in run.stderr
+    assert "training needs the Python package 'accelerate'" in run.stderr and "pip install" in run.stderr

@@ -19,36 +19,65 @@ if TYPE_CHECKING:
     from layerwise.store.reader import Store
     from layerwise.store.reader import open_store as open
     from layerwise.study.probing import probe
+    from layerwise.train.choices import FinetuneChoices
+    from layerwise.train.evaluate import evaluate
+    from layerwise.train.finetune import finetune
+    from layerwise.train.predict import predict
+    from layerwise.train.pretraining.run import pretrain
+    from layerwise.train.pretraining.shape import PretrainShape
+    from layerwise.train.pruning.run import PruneCuts, prune
+    from layerwise.train.settings import TrainingSettings
+    from layerwise.train.tasks.task import DataColumns
     from layerwise.types import HiddenStates, LayerSelection, TextRecord, Unit
 
 _HOME = {
+    "DataColumns": ("layerwise.train.tasks.task", "DataColumns"),
     "Encoder": ("layerwise.models.encoder", "Encoder"),
+    "FinetuneChoices": ("layerwise.train.choices", "FinetuneChoices"),
     "HiddenStates": ("layerwise.types", "HiddenStates"),
     "LayerSelection": ("layerwise.types", "LayerSelection"),
     "LayerwiseError": ("layerwise.errors", "LayerwiseError"),
+    "PretrainShape": ("layerwise.train.pretraining.shape", "PretrainShape"),
+    "PruneCuts": ("layerwise.train.pruning.run", "PruneCuts"),
     "Store": ("layerwise.store.reader", "Store"),
     "TextRecord": ("layerwise.types", "TextRecord"),
+    "TrainingSettings": ("layerwise.train.settings", "TrainingSettings"),
     "Unit": ("layerwise.types", "Unit"),
     "UsageError": ("layerwise.errors", "UsageError"),
+    "evaluate": ("layerwise.train.evaluate", "evaluate"),
     "extract": ("layerwise.extraction.run", "extract"),
+    "finetune": ("layerwise.train.finetune", "finetune"),
     "open": ("layerwise.store.reader", "open_store"),
+    "predict": ("layerwise.train.predict", "predict"),
+    "pretrain": ("layerwise.train.pretraining.run", "pretrain"),
     "probe": ("layerwise.study.probing", "probe"),
+    "prune": ("layerwise.train.pruning.run", "prune"),
     "ship": ("layerwise.shipping.ship", "ship"),
 }
 
 __all__ = [
+    "DataColumns",
     "Encoder",
+    "FinetuneChoices",
     "HiddenStates",
     "LayerSelection",
     "LayerwiseError",
+    "PretrainShape",
+    "PruneCuts",
     "Store",
     "TextRecord",
+    "TrainingSettings",
     "Unit",
     "UsageError",
     "__version__",
+    "evaluate",
     "extract",
+    "finetune",
     "open",
+    "predict",
+    "pretrain",
     "probe",
+    "prune",
     "ship",
 ]
 

@@ -23,8 +23,7 @@ from transformers import (
 )
 
 from layerwise import Encoder
-from layerwise.errors import ModelError, UnsafeWeightsError, UsageError
-from layerwise.models import locate as locate_module
+from layerwise.errors import ModelError, UsageError
 from layerwise.models.anatomy import dissect
 from layerwise.models.doctor import examine
 from layerwise.models.engine import TokenSequence
@@ -181,12 +180,6 @@ def test_nan_weights_are_refused_and_told(tmp_path: Path, bert: BertModel) -> No
     diagnosis = examine(str(folder))
     assert diagnosis.engine is None
     assert any(f.severity == "problem" and "NaN" in f.text for f in diagnosis.findings)
-
-
-def test_the_embedded_weights_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locate_module, "EMBEDDED_SHA256", "0" * 64)
-    with pytest.raises(UnsafeWeightsError, match="sha256"):
-        Encoder.from_pretrained("minilm")
 
 
 def test_a_local_model_touches_no_network(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from transformers import AutoConfig, AutoModel
 
 from layerwise.models.load import quiet
 from layerwise.train.evaluate import evaluate
-from layerwise.train.finetune import Choices, finetune
-from layerwise.train.settings import Settings
-from layerwise.train.tasks.task import Columns
+from layerwise.train.finetune import FinetuneChoices, finetune
+from layerwise.train.settings import TrainingSettings
+from layerwise.train.tasks.task import DataColumns
 from tests.tiny import one_thread, tiny_tokenizer  # noqa: F401
 from tests.train.learning import write_jsonl
 
@@ -62,17 +62,19 @@ def rows(task: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "choices", [Choices(max_length=32), Choices(max_length=32, mix="scalar")], ids=["head", "mix"]
+    "choices",
+    [FinetuneChoices(max_length=32), FinetuneChoices(max_length=32, mix="scalar")],
+    ids=["head", "mix"],
 )
 @pytest.mark.parametrize("task", ["classify", "ner"])
 @pytest.mark.parametrize("family", SIZES)
 def test_what_was_trained_says_the_same_when_it_is_read_again(
-    tmp_path: Path, family: str, task: str, choices: Choices
+    tmp_path: Path, family: str, task: str, choices: FinetuneChoices
 ) -> None:
     model = save_tiny(tmp_path / "base", family)
     data = write_jsonl(tmp_path / "data.jsonl", rows(task))
-    columns = Columns(words="words") if task == "ner" else Columns()
-    how = Settings(steps=4, batch_size=8, lr=5e-3)
+    columns = DataColumns(words="words") if task == "ner" else DataColumns()
+    how = TrainingSettings(steps=4, batch_size=8, lr=5e-3)
     report = finetune(
         task, data, tmp_path / "out", dev=data, model=model, columns=columns, choices=choices, settings=how
     )

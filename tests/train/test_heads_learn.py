@@ -18,10 +18,10 @@ from transformers import pipeline
 
 from layerwise.errors import SourceError
 from layerwise.train.evaluate import evaluate
-from layerwise.train.finetune import Choices, finetune
+from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.predict import predict
-from layerwise.train.settings import Settings
-from layerwise.train.tasks.task import Columns
+from layerwise.train.settings import TrainingSettings
+from layerwise.train.tasks.task import DataColumns
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import EXAMPLES, tiny_bert, write_jsonl
 
@@ -52,16 +52,16 @@ def colours(path: Path, count: int) -> Path:
 @pytest.mark.parametrize(
     "choices",
     [
-        Choices(),
-        Choices(blocks=1),
-        Choices(mix="scalar"),
-        Choices(frozen=True),
-        Choices(frozen=True, mix="scalar"),
-        Choices(class_weights=True),
+        FinetuneChoices(),
+        FinetuneChoices(blocks=1),
+        FinetuneChoices(mix="scalar"),
+        FinetuneChoices(frozen=True),
+        FinetuneChoices(frozen=True, mix="scalar"),
+        FinetuneChoices(class_weights=True),
     ],
     ids=["full", "first-block", "mix", "frozen", "frozen-mix", "class-weights"],
 )
-def test_classification(tiny: str, tmp_path: Path, choices: Choices) -> None:
+def test_classification(tiny: str, tmp_path: Path, choices: FinetuneChoices) -> None:
     data = colours(tmp_path / "data.jsonl", 240)
     lr = 1e-2 if choices.frozen else 2e-3
     report = finetune(
@@ -70,7 +70,7 @@ def test_classification(tiny: str, tmp_path: Path, choices: Choices) -> None:
         tmp_path / "out",
         model=tiny,
         choices=choices,
-        settings=Settings(epochs=12, batch_size=16, lr=lr),
+        settings=TrainingSettings(epochs=12, batch_size=16, lr=lr),
     )
     assert report is not None and report.majority is not None
     assert report.scores["macro_f1"] > report.majority + 0.3
@@ -90,7 +90,7 @@ def test_classification(tiny: str, tmp_path: Path, choices: Choices) -> None:
 
 def test_transformers_reads_the_folder(tiny: str, tmp_path: Path) -> None:
     data = colours(tmp_path / "data.jsonl", 120)
-    finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=20, lr=1e-3))
+    finetune("classify", data, tmp_path / "out", model=tiny, settings=TrainingSettings(steps=20, lr=1e-3))
     texts = ["Anna has a red hat in Rome", "Ben has a blue door in Paris and a long, long story to tell"]
     theirs = pipeline("text-classification", str(tmp_path / "out"), device="cpu")(texts)
     (tmp_path / "texts.txt").write_text("\n".join(texts), "utf-8")
@@ -100,10 +100,10 @@ def test_transformers_reads_the_folder(tiny: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "choices", [Choices(), Choices(frozen=True, mix="scalar")], ids=["full", "frozen-mix"]
+    "choices", [FinetuneChoices(), FinetuneChoices(frozen=True, mix="scalar")], ids=["full", "frozen-mix"]
 )
-def test_entities_given_as_characters_in_chinese(tiny: str, tmp_path: Path, choices: Choices) -> None:
-    columns = Columns(label="entities")
+def test_entities_given_as_characters_in_chinese(tiny: str, tmp_path: Path, choices: FinetuneChoices) -> None:
+    columns = DataColumns(label="entities")
     data = TRAINING / "entities_zh.jsonl"
     lr = 2e-2 if choices.frozen else 3e-3
     report = finetune(
@@ -113,7 +113,7 @@ def test_entities_given_as_characters_in_chinese(tiny: str, tmp_path: Path, choi
         model=tiny,
         columns=columns,
         choices=choices,
-        settings=Settings(epochs=8, batch_size=16, lr=lr),
+        settings=TrainingSettings(epochs=8, batch_size=16, lr=lr),
     )
     assert report is not None
     assert report.scores["f1"] > (0.6 if choices.frozen else 0.9) > report.untrained
@@ -136,8 +136,8 @@ def test_labels_of_words_that_are_no_spans(tiny: str, tmp_path: Path) -> None:
         LABELLED / "pos_zh.conllu",
         tmp_path / "out",
         model=tiny,
-        columns=Columns(label="upos"),
-        settings=Settings(epochs=6, batch_size=16, lr=3e-3),
+        columns=DataColumns(label="upos"),
+        settings=TrainingSettings(epochs=6, batch_size=16, lr=3e-3),
     )
     assert report is not None and report.majority is not None
     assert report.scores["macro_f1"] > report.majority + 0.1
@@ -150,7 +150,7 @@ def test_labels_of_words_that_are_no_spans(tiny: str, tmp_path: Path) -> None:
 def test_questions(tiny: str, tmp_path: Path, language: str) -> None:
     data = TRAINING / f"qa_{language}.json"
     report = finetune(
-        "qa", data, tmp_path / "out", model=tiny, settings=Settings(epochs=10, batch_size=16, lr=2e-3)
+        "qa", data, tmp_path / "out", model=tiny, settings=TrainingSettings(epochs=10, batch_size=16, lr=2e-3)
     )
     assert report is not None and report.majority is not None
     # The kind of an answer is learned in a minute: half of the answers of a kind are right by chance.
@@ -166,8 +166,8 @@ def test_similarity_and_sentence_transformers(tmp_path: Path) -> None:
         "similarity",
         LABELLED / "sts_en.tsv",
         tmp_path / "out",
-        choices=Choices(blocks=2, max_length=32),
-        settings=Settings(epochs=4, lr=1e-4, batch_size=16),
+        choices=FinetuneChoices(blocks=2, max_length=32),
+        settings=TrainingSettings(epochs=4, lr=1e-4, batch_size=16),
     )
     assert report is not None
     assert report.scores["spearman"] > max(report.untrained, 0.3)
@@ -184,8 +184,8 @@ def test_a_learned_mix_for_similarity(tmp_path: Path) -> None:
         "similarity",
         LABELLED / "sts_en.tsv",
         tmp_path / "out",
-        choices=Choices(frozen=True, mix="scalar", max_length=32),
-        settings=Settings(epochs=10, lr=5e-2, batch_size=16),
+        choices=FinetuneChoices(frozen=True, mix="scalar", max_length=32),
+        settings=TrainingSettings(epochs=10, lr=5e-2, batch_size=16),
     )
     assert report is not None
     assert len(report.shares) == 7
@@ -200,8 +200,8 @@ def test_dates_from_english_to_chinese(tiny: str, tmp_path: Path) -> None:
         TRAINING / "dates_en_zh.jsonl",
         tmp_path / "out",
         dev=TRAINING / "dates_en_zh_dev.jsonl",
-        choices=Choices(decoder="new"),
-        settings=Settings(epochs=8, lr=5e-4),
+        choices=FinetuneChoices(decoder="new"),
+        settings=TrainingSettings(epochs=8, lr=5e-4),
     )
     assert report is not None
     tested = evaluate(str(tmp_path / "out"), TRAINING / "dates_en_zh_test.jsonl", beams=4)
@@ -222,8 +222,8 @@ def test_a_text_from_a_text(tiny: str, tmp_path: Path) -> None:
         tmp_path / "out",
         dev=dev,
         model=tiny,
-        choices=Choices(decoder="new:1"),
-        settings=Settings(steps=120, batch_size=18, lr=3e-3, evaluate_every=40),
+        choices=FinetuneChoices(decoder="new:1"),
+        settings=TrainingSettings(steps=120, batch_size=18, lr=3e-3, evaluate_every=40),
     )
     assert report is not None
     assert report.scores["exact_match"] > 0.9
@@ -242,8 +242,8 @@ def test_a_search_does_not_end_with_short_outputs_that_are_less_probable(tiny: s
         tmp_path / "out",
         dev=data,
         model=tiny,
-        choices=Choices(decoder="new:1", patience=None),
-        settings=Settings(steps=60, batch_size=10, lr=3e-3, evaluate_every=60),
+        choices=FinetuneChoices(decoder="new:1", patience=None),
+        settings=TrainingSettings(steps=60, batch_size=10, lr=3e-3, evaluate_every=60),
     )
     for beams in (1, 4):
         [said] = predict(str(tmp_path / "out"), data, beams=beams, limit=1)
@@ -259,8 +259,8 @@ def test_a_frozen_encoder_stays_as_it_is_under_a_decoder(tiny: str, tmp_path: Pa
         tmp_path / "out",
         dev=data,
         model=tiny,
-        choices=Choices(frozen=True, decoder="new:1"),
-        settings=Settings(steps=3, lr=1e-2),
+        choices=FinetuneChoices(frozen=True, decoder="new:1"),
+        settings=TrainingSettings(steps=3, lr=1e-2),
     )
     before, after = (load_file(Path(folder) / "model.safetensors") for folder in (tiny, tmp_path / "out"))
     assert all(torch.equal(before[name], after[f"encoder.{name}"]) for name in before)
@@ -270,9 +270,14 @@ def test_tables_hold_words_tags_and_answers(tiny: str, tmp_path: Path) -> None:
     """As JSON lines do, in fields of a csv."""
     lines = ["words,label"] + [f"the Fox {n},O B-X O" for n in range(20)]
     (tmp_path / "ner.csv").write_text("\n".join(lines), "utf-8")
-    columns = Columns(words="words")
+    columns = DataColumns(words="words")
     report = finetune(
-        "ner", tmp_path / "ner.csv", tmp_path / "ner", model=tiny, columns=columns, settings=Settings(steps=2)
+        "ner",
+        tmp_path / "ner.csv",
+        tmp_path / "ner",
+        model=tiny,
+        columns=columns,
+        settings=TrainingSettings(steps=2),
     )
     assert report is not None and report.examples + report.dev_examples == 20
     with (tmp_path / "qa.csv").open("w", encoding="utf-8", newline="") as file:
@@ -280,7 +285,9 @@ def test_tables_hold_words_tags_and_answers(tiny: str, tmp_path: Path) -> None:
         writer.writerow(["question", "context", "answers"])
         answers = json.dumps({"text": ["Fox"], "answer_start": [4]})
         writer.writerows([["who?", f"the Fox {n}", answers] for n in range(20)])
-    report = finetune("qa", tmp_path / "qa.csv", tmp_path / "qa", model=tiny, settings=Settings(steps=2))
+    report = finetune(
+        "qa", tmp_path / "qa.csv", tmp_path / "qa", model=tiny, settings=TrainingSettings(steps=2)
+    )
     assert report is not None and report.examples + report.dev_examples == 20
 
 
@@ -298,8 +305,8 @@ def test_a_word_without_a_token_does_not_cut_an_entity(tiny: str, tmp_path: Path
         tmp_path / "out",
         dev=data,
         model=tiny,
-        columns=Columns(words="words"),
-        settings=Settings(steps=30, batch_size=12, lr=3e-3),
+        columns=DataColumns(words="words"),
+        settings=TrainingSettings(steps=30, batch_size=12, lr=3e-3),
     )
     assert report is not None and report.scores["f1"] == 1
 
@@ -312,7 +319,7 @@ def test_tags_of_another_scheme_are_compared_as_spans(tiny: str, tmp_path: Path)
         for _ in range(12)
     ]
     trained = write_jsonl(tmp_path / "train.jsonl", iobes[:12])
-    columns, how = Columns(words="words"), Settings(steps=20, batch_size=12, lr=3e-3)
+    columns, how = DataColumns(words="words"), TrainingSettings(steps=20, batch_size=12, lr=3e-3)
     dev = write_jsonl(tmp_path / "dev.jsonl", [{"words": ["the", "Fox"], "label": ["O", "S-X"]}, *iobes])
     report = finetune("ner", trained, tmp_path / "out", dev=dev, model=tiny, columns=columns, settings=how)
     assert report is not None and report.scores["recall"] > 0.9
@@ -329,7 +336,7 @@ def test_iob1_is_learned_as_bio(tiny: str, tmp_path: Path) -> None:
         for _ in range(6)
     )
     (tmp_path / "eng.train").write_text(f"-DOCSTART- -X- O O\n\n{rows}", "utf-8")
-    columns, how = Columns(format="conll"), Settings(steps=40, batch_size=12, lr=3e-3)
+    columns, how = DataColumns(format="conll"), TrainingSettings(steps=40, batch_size=12, lr=3e-3)
     report = finetune(
         "ner",
         tmp_path / "eng.train",
@@ -349,9 +356,17 @@ def test_tags_of_a_table_are_read_as_its_words_are(tiny: str, tmp_path: Path) ->
     words, tags = '["the", "red", "Fox"]', '["O", "B-X", "I-X"]'
     quoted = ",".join(f'"{one.replace(chr(34), chr(34) * 2)}"' for one in (words, tags))
     (tmp_path / "tags.csv").write_text("tokens,tags\n" + f"{quoted}\nthe red Fox,O B-X I-X\n" * 12, "utf-8")
-    columns = Columns(words="tokens", label="tags")
+    columns = DataColumns(words="tokens", label="tags")
     data = tmp_path / "tags.csv"
-    finetune("ner", data, tmp_path / "out", dev=data, model=tiny, columns=columns, settings=Settings(steps=1))
+    finetune(
+        "ner",
+        data,
+        tmp_path / "out",
+        dev=data,
+        model=tiny,
+        columns=columns,
+        settings=TrainingSettings(steps=1),
+    )
     config = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
     assert set(config["label2id"]) == {"O", "B-X", "I-X"}
     data.write_text("tokens,tags\n" + "the red Fox,\"['O', 'B-X', 'I-X']\"\n" * 12, "utf-8")
@@ -364,7 +379,13 @@ def test_seeds(tiny: str, tmp_path: Path) -> None:
     data = colours(tmp_path / "data.jsonl", 60)
     found: list[Any] = []
     for number, seed in enumerate((1, 1, 2)):
-        finetune("classify", data, tmp_path / str(number), model=tiny, settings=Settings(steps=3, seed=seed))
+        finetune(
+            "classify",
+            data,
+            tmp_path / str(number),
+            model=tiny,
+            settings=TrainingSettings(steps=3, seed=seed),
+        )
         found.append(load_file(tmp_path / str(number) / "model.safetensors")["classifier.weight"])
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])

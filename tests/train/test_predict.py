@@ -17,11 +17,11 @@ from transformers import (
 from layerwise.errors import ModelError, UsageError
 from layerwise.models.load import quiet
 from layerwise.train.evaluate import evaluate
-from layerwise.train.finetune import Choices, finetune
+from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.predict import predict
-from layerwise.train.settings import Settings
+from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.qa import GivenAnswers, QuestionAnswering
-from layerwise.train.tasks.task import Columns, Example
+from layerwise.train.tasks.task import DataColumns, Example
 from layerwise.types import TextRecord
 from tests.command_line import run
 from tests.tiny import one_thread  # noqa: F401
@@ -43,8 +43,8 @@ def classifier(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         data,
         folder / "out",
         model=tiny,
-        choices=Choices(max_length=16),
-        settings=Settings(steps=2),
+        choices=FinetuneChoices(max_length=16),
+        settings=TrainingSettings(steps=2),
     )
     return folder / "out"
 
@@ -60,17 +60,17 @@ def test_a_text_that_is_cut_is_told(classifier: Path, tmp_path: Path) -> None:
 def test_a_model_of_single_texts_takes_no_pairs(classifier: Path, tmp_path: Path) -> None:
     data = write_jsonl(tmp_path / "pairs.jsonl", [{"text": "a", "other": "b", "label": "a"}])
     with pytest.raises(UsageError, match="trained on single texts, .*line 1 is none of these"):
-        list(predict(str(classifier), data, columns=Columns(text="text", pair="other")))
+        list(predict(str(classifier), data, columns=DataColumns(text="text", pair="other")))
     with pytest.raises(UsageError, match="leave --pair-column out"):
-        evaluate(str(classifier), data, columns=Columns(text="text", pair="other"))
+        evaluate(str(classifier), data, columns=DataColumns(text="text", pair="other"))
 
 
 def test_a_word_without_a_token_has_no_label_of_its_own(tiny: str, tmp_path: Path) -> None:
     rows = [{"words": ["a", "cat", "ran"], "label": ["DET", "NOUN", "VERB"]}] * 12
     rows = [{**row, "words": [*row["words"][:2], f"ran{n}"]} for n, row in enumerate(rows)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
-    columns = Columns(words="words")
-    finetune("ner", data, tmp_path / "out", model=tiny, columns=columns, settings=Settings(steps=2))
+    columns = DataColumns(words="words")
+    finetune("ner", data, tmp_path / "out", model=tiny, columns=columns, settings=TrainingSettings(steps=2))
     odd = write_jsonl(tmp_path / "odd.jsonl", [{"words": ["a", "\u200d", "cat"]}])
     [found] = predict(str(tmp_path / "out"), odd, columns=columns)
     assert [word.label is None for word in found.words] == [False, True, False]
@@ -151,8 +151,8 @@ def test_long_contexts_are_read_in_windows(tiny: str, tmp_path: Path) -> None:
         tmp_path / "out",
         dev=data,
         model=tiny,
-        choices=Choices(max_length=64),
-        settings=Settings(epochs=6, batch_size=32, lr=3e-3),
+        choices=FinetuneChoices(max_length=64),
+        settings=TrainingSettings(epochs=6, batch_size=32, lr=3e-3),
     )
     assert report is not None
     assert report.scores["exact_match"] > 0.9
@@ -181,7 +181,7 @@ def test_long_sentences_keep_every_tag(tiny: str, tmp_path: Path) -> None:
     for row in rows:
         row["label"] = ["B-COL" if word in ("red", "blue") else "O" for word in row["words"]]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
-    columns = Columns(words="words")
+    columns = DataColumns(words="words")
     report = finetune(
         "ner",
         data,
@@ -189,8 +189,8 @@ def test_long_sentences_keep_every_tag(tiny: str, tmp_path: Path) -> None:
         dev=data,
         model=tiny,
         columns=columns,
-        choices=Choices(max_length=48),
-        settings=Settings(epochs=6, batch_size=8, lr=3e-3),
+        choices=FinetuneChoices(max_length=48),
+        settings=TrainingSettings(epochs=6, batch_size=8, lr=3e-3),
     )
     assert report is not None
     assert report.scores["f1"] > 0.99

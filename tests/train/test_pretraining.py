@@ -23,13 +23,13 @@ from layerwise.train.pretraining.corpus import Corpus, prepare, read_documents
 from layerwise.train.pretraining.documents import documents, sentences
 from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.pairs import build_pairs
-from layerwise.train.pretraining.run import Shape, pretrain
-from layerwise.train.settings import Settings
+from layerwise.train.pretraining.run import PretrainShape, pretrain
+from layerwise.train.settings import TrainingSettings
 from layerwise.types import TextRecord
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import curve, vocabulary
 
-SHAPE = Shape(vocab_size=300, layers=2, hidden=64, heads=2, max_length=64, batch_tokens=1024)
+SHAPE = PretrainShape(vocab_size=300, layers=2, hidden=64, heads=2, max_length=64, batch_tokens=1024)
 
 MASKED = "The ship sails and then the ship [MASK] again. The wave breaks and then the wave breaks again."
 
@@ -168,7 +168,7 @@ def test_steps_and_minutes_below_1_are_refused(field: str, text: Path, tmp_path:
     with pytest.raises(UsageError, match="expected"):
         pretrain(text, tmp_path / "out", shape=SHAPE, **{field: 0})
     with pytest.raises(UsageError, match="the seed is -1"):
-        pretrain(text, tmp_path / "out", shape=SHAPE, settings=Settings(steps=1, seed=-1))
+        pretrain(text, tmp_path / "out", shape=SHAPE, settings=TrainingSettings(steps=1, seed=-1))
     assert not (tmp_path / "out").exists()
 
 
@@ -207,12 +207,12 @@ def test_a_place_of_the_stream_is_always_the_same_pair(corpus: Corpus) -> None:
 def test_packed_is_what_transformers_computes(corpus: Corpus) -> None:
     """Both heads, and the gradients of both losses, beside the stock model on each sequence alone."""
     tokenizer = vocabulary()
-    config = Shape(layers=2, hidden=32, heads=2).config(len(tokenizer), tokenizer.pad_token_id)
+    config = PretrainShape(layers=2, hidden=32, heads=2).config(len(tokenizer), tokenizer.pad_token_id)
     torch.manual_seed(0)
     with quiet():
         packed = Packed.new(config)
         stock = BertForPreTraining(
-            Shape(layers=2, hidden=32, heads=2).config(len(tokenizer), tokenizer.pad_token_id)
+            PretrainShape(layers=2, hidden=32, heads=2).config(len(tokenizer), tokenizer.pad_token_id)
         )
     stock.load_state_dict(packed.state_dict())
     frame = Frame(tokenizer.cls_token_id, tokenizer.sep_token_id)
@@ -252,7 +252,7 @@ def test_packed_is_what_transformers_computes(corpus: Corpus) -> None:
 def test_it_learns_and_everyone_reads_it(text: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     report = pretrain(
-        text, folder, shape=SHAPE, settings=Settings(steps=400, lr=3e-3, log_every=25), save_every=200
+        text, folder, shape=SHAPE, settings=TrainingSettings(steps=400, lr=3e-3, log_every=25), save_every=200
     )
     assert report is not None
     first, last = min(curve(folder, "mlm_loss").items()), max(curve(folder, "mlm_loss").items())
@@ -282,14 +282,14 @@ def test_it_learns_and_everyone_reads_it(text: Path, tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_has_the_losses_of_an_undisturbed_one(text: Path, tmp_path: Path) -> None:
-    shape = Shape(**{**vars(SHAPE), "layers": 1, "dropout": 0.1})
-    how = Settings(steps=24, log_every=1, lr=1e-3)
+    shape = PretrainShape(**{**vars(SHAPE), "layers": 1, "dropout": 0.1})
+    how = TrainingSettings(steps=24, log_every=1, lr=1e-3)
     pretrain(text, tmp_path / "whole", shape=shape, settings=how, save_every=10)
     stopped = tmp_path / "stopped"
     assert pretrain(text, stopped, shape=shape, settings=how, save_every=10, minutes=1e-6) is None
     assert not (stopped / "config.json").exists()
     with pytest.raises(UsageError, match="was begun with lr 0.001, and now it is 0.01"):
-        pretrain(text, stopped, shape=shape, settings=Settings(steps=24, lr=1e-2), resume=True)
+        pretrain(text, stopped, shape=shape, settings=TrainingSettings(steps=24, lr=1e-2), resume=True)
     assert pretrain(text, stopped, shape=shape, settings=how, save_every=10, resume=True) is not None
     assert curve(stopped) == curve(tmp_path / "whole")
     with pytest.raises(UsageError, match="is finished"):
@@ -298,7 +298,7 @@ def test_a_resumed_run_has_the_losses_of_an_undisturbed_one(text: Path, tmp_path
 
 def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(text: Path, tmp_path: Path) -> None:
     """Also where a checkpoint stands between two of its lines."""
-    how = Settings(steps=24, log_every=7, lr=1e-3)
+    how = TrainingSettings(steps=24, log_every=7, lr=1e-3)
 
     def stop(progress: TrainingProgress) -> None:
         if progress.step == 13:
@@ -318,14 +318,14 @@ def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(text: Path, tmp_
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_its_log_anew(
     text: Path, tmp_path: Path
 ) -> None:
-    how = Settings(steps=6, log_every=1)
+    how = TrainingSettings(steps=6, log_every=1)
 
     def stop(progress: TrainingProgress) -> None:
         raise KeyboardInterrupt
 
     pretrain(text, tmp_path / "first", shape=SHAPE, settings=how, save_every=6)
     folder, model = tmp_path / "out", str(tmp_path / "first")
-    same = Shape(max_length=64, batch_tokens=1024)
+    same = PretrainShape(max_length=64, batch_tokens=1024)
     with pytest.raises(KeyboardInterrupt):
         pretrain(text, folder, model=model, shape=same, settings=how, save_every=6, progress=stop)
     pretrain(text, folder, model=model, shape=same, settings=how, save_every=6, resume=True)
@@ -336,5 +336,5 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_its_log_anew(
 def test_a_corpus_of_one_document_has_no_random_pairs(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("A cat sat. A dog ran. " * 40, "utf-8")
     with pytest.raises(SourceError, match="expected at least two, with an empty line"):
-        pretrain(tmp_path / "one.txt", tmp_path / "out", shape=SHAPE, settings=Settings(steps=1))
+        pretrain(tmp_path / "one.txt", tmp_path / "out", shape=SHAPE, settings=TrainingSettings(steps=1))
     assert not (tmp_path / "out").exists()

@@ -15,16 +15,16 @@ from transformers import BertForPreTraining as Stock
 from layerwise.errors import LayerwiseError, ModelError, UsageError
 from layerwise.models.load import quiet
 from layerwise.models.locate import locate
-from layerwise.train.pretraining.run import Shape, pretrain
+from layerwise.train.pretraining.run import PretrainShape, pretrain
 from layerwise.train.pretraining.start import open_source, trained
 from layerwise.train.pretraining.transfer import Transfer
-from layerwise.train.settings import Settings
+from layerwise.train.settings import TrainingSettings
 from layerwise.train.vocabulary import train_vocabulary
 from tests.tiny import one_thread, tiny_model, tiny_tokenizer  # noqa: F401
 from tests.train.learning import curve
 from tests.train.test_pretraining import SHAPE, write_corpus
 
-SAME = Shape(max_length=64, batch_tokens=1024)
+SAME = PretrainShape(max_length=64, batch_tokens=1024)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,9 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("first") / "model"
-    pretrain(text, folder, shape=SHAPE, settings=Settings(steps=150, lr=3e-3, log_every=25), save_every=150)
+    pretrain(
+        text, folder, shape=SHAPE, settings=TrainingSettings(steps=150, lr=3e-3, log_every=25), save_every=150
+    )
     return folder
 
 
@@ -56,7 +58,7 @@ def test_it_begins_where_the_model_was(first: Path, text: Path, tmp_path: Path) 
         tmp_path / "on",
         model=str(first),
         shape=SAME,
-        settings=Settings(steps=5, log_every=1),
+        settings=TrainingSettings(steps=5, log_every=1),
         say=said.append,
     )
     assert report is not None
@@ -68,8 +70,8 @@ def test_it_begins_where_the_model_was(first: Path, text: Path, tmp_path: Path) 
 
 
 def test_a_resumed_run_has_the_losses_of_an_undisturbed_one(first: Path, text: Path, tmp_path: Path) -> None:
-    how = Settings(steps=12, log_every=1)
-    shape = Shape(vocab_size=200, layers=1, max_length=64, batch_tokens=1024, dropout=0.1)
+    how = TrainingSettings(steps=12, log_every=1)
+    shape = PretrainShape(vocab_size=200, layers=1, max_length=64, batch_tokens=1024, dropout=0.1)
     model = str(first)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     pretrain(text, whole, model=model, shape=shape, settings=how, save_every=10)
@@ -90,18 +92,25 @@ def test_a_resumed_run_has_the_losses_of_an_undisturbed_one(first: Path, text: P
 def test_what_was_prepared_is_trained_with_settings_chosen_later(
     first: Path, text: Path, tmp_path: Path
 ) -> None:
-    folder, shape = tmp_path / "out", Shape(vocab_size=200, max_length=64, batch_tokens=1024)
+    folder, shape = tmp_path / "out", PretrainShape(vocab_size=200, max_length=64, batch_tokens=1024)
     model = str(first)
-    pretrain(text, folder, model=model, shape=shape, settings=Settings(steps=9), prepare_only=True)
+    pretrain(text, folder, model=model, shape=shape, settings=TrainingSettings(steps=9), prepare_only=True)
     vocabulary = (folder / "tokenizer/tokenizer.json").read_bytes()
-    other = Shape(**{**vars(shape), "vocab_size": 190})
+    other = PretrainShape(**{**vars(shape), "vocab_size": 190})
     with pytest.raises(UsageError, match="was begun with vocab_size 200, and now it is 190"):
-        pretrain(text, folder, model=model, shape=other, settings=Settings(steps=3), resume=True)
-    how = Settings(steps=4, lr=1e-4, log_every=1)
+        pretrain(text, folder, model=model, shape=other, settings=TrainingSettings(steps=3), resume=True)
+    how = TrainingSettings(steps=4, lr=1e-4, log_every=1)
     assert pretrain(text, folder, model=model, shape=shape, settings=how, minutes=1e-6, resume=True) is None
     assert (folder / "tokenizer/tokenizer.json").read_bytes() == vocabulary
     with pytest.raises(UsageError, match="was begun with lr 0.0001, and now it is not given"):
-        pretrain(text, folder, model=model, shape=shape, settings=Settings(steps=4, log_every=1), resume=True)
+        pretrain(
+            text,
+            folder,
+            model=model,
+            shape=shape,
+            settings=TrainingSettings(steps=4, log_every=1),
+            resume=True,
+        )
     assert pretrain(text, folder, model=model, shape=shape, settings=how, resume=True) is not None
 
 
@@ -154,13 +163,13 @@ def test_vectors_that_cannot_be_spelled_are_distributed_as_the_old_ones() -> Non
 
 def test_a_new_vocabulary_learns(first: Path, text: Path, tmp_path: Path) -> None:
     """Sooner than with random weights, whose first scores are those of the most frequent token."""
-    how = Settings(steps=60, lr=1e-3, log_every=10)
-    shape = Shape(vocab_size=150, max_length=64, batch_tokens=1024)
+    how = TrainingSettings(steps=60, lr=1e-3, log_every=10)
+    shape = PretrainShape(vocab_size=150, max_length=64, batch_tokens=1024)
     said: list[str] = []
     found = pretrain(
         text, tmp_path / "on", model=str(first), shape=shape, settings=how, save_every=60, say=said.append
     )
-    random = Shape(**{**vars(SHAPE), "vocab_size": 150})
+    random = PretrainShape(**{**vars(SHAPE), "vocab_size": 150})
     other = pretrain(text, tmp_path / "new", shape=random, settings=how, save_every=60)
     assert found is not None
     assert other is not None
@@ -175,31 +184,38 @@ def test_a_new_vocabulary_learns(first: Path, text: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        (Shape(hidden=64), "--hidden 64 was given, and the model"),
-        (Shape(heads=2), "--heads 2 was given"),
-        (Shape(cased=True), "--cased was given, and the vocabulary is that of"),
-        (Shape(layers=3), "--layers is 3: .* has 1 to 2 blocks"),
-        (Shape(max_length=512), "max-length is 512: the model .* takes at most 64 tokens"),
+        (PretrainShape(hidden=64), "--hidden 64 was given, and the model"),
+        (PretrainShape(heads=2), "--heads 2 was given"),
+        (PretrainShape(cased=True), "--cased was given, and the vocabulary is that of"),
+        (PretrainShape(layers=3), "--layers is 3: .* has 1 to 2 blocks"),
+        (PretrainShape(max_length=512), "max-length is 512: the model .* takes at most 64 tokens"),
     ],
 )
 def test_what_the_model_decides_cannot_be_asked_for(
-    shape: Shape, message: str, first: Path, text: Path, tmp_path: Path
+    shape: PretrainShape, message: str, first: Path, text: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        pretrain(text, tmp_path / "out", model=str(first), shape=shape, settings=Settings(steps=1))
+        pretrain(text, tmp_path / "out", model=str(first), shape=shape, settings=TrainingSettings(steps=1))
     assert not (tmp_path / "out").exists()
 
 
 def test_the_model_is_not_written_over(first: Path, bare: Path, text: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the model to begin from is in .* the folder to write"):
-        pretrain(text, first, model=str(first), shape=SAME, settings=Settings(steps=1), overwrite=True)
+        pretrain(
+            text, first, model=str(first), shape=SAME, settings=TrainingSettings(steps=1), overwrite=True
+        )
     assert (first / "model.safetensors").is_file()
     shutil.copytree(first, tmp_path / "run")
     inside = tmp_path / "run" / "inside"
     shutil.copytree(bare, inside)
     with pytest.raises(UsageError, match="the model to begin from is in"):
         pretrain(
-            text, tmp_path / "run", model=str(inside), shape=SAME, settings=Settings(steps=1), overwrite=True
+            text,
+            tmp_path / "run",
+            model=str(inside),
+            shape=SAME,
+            settings=TrainingSettings(steps=1),
+            overwrite=True,
         )
     assert (inside / "model.safetensors").is_file()
 
@@ -222,21 +238,28 @@ def test_an_earlier_run_stays_until_it_can_be_replaced(
         (text, broken, "lack 1 weights of a BERT"),
     ):
         for vocab in (None, 150):
-            shape = Shape(vocab_size=vocab, max_length=64, batch_tokens=1024)
+            shape = PretrainShape(vocab_size=vocab, max_length=64, batch_tokens=1024)
             with pytest.raises(LayerwiseError, match=message):
                 pretrain(
-                    corpus, run, model=str(model), shape=shape, settings=Settings(steps=1), overwrite=True
+                    corpus,
+                    run,
+                    model=str(model),
+                    shape=shape,
+                    settings=TrainingSettings(steps=1),
+                    overwrite=True,
                 )
         assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
-    shape = Shape(vocab_size=150, max_length=64, batch_tokens=1024)
-    assert pretrain(text, run, model=str(bare), shape=shape, settings=Settings(steps=2), overwrite=True)
+    shape = PretrainShape(vocab_size=150, max_length=64, batch_tokens=1024)
+    assert pretrain(
+        text, run, model=str(bare), shape=shape, settings=TrainingSettings(steps=2), overwrite=True
+    )
     assert sorted(path.name for path in run.iterdir()) == sorted(path.name for path in first.iterdir())
 
 
 def test_another_model_of_the_same_name_is_told(bare: Path, first: Path, text: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(bare, model)
-    how = Settings(steps=3)
+    how = TrainingSettings(steps=3)
     pretrain(text, tmp_path / "out", model=str(model), shape=SAME, settings=how, prepare_only=True)
     weights = load_file(model / "model.safetensors")
     save_file(
@@ -273,5 +296,5 @@ def test_other_families_are_refused(text: Path, tmp_path: Path) -> None:
         tiny_model("bpe").save_pretrained(folder)
         tiny_tokenizer("bpe").save_pretrained(folder)
     with pytest.raises(ModelError, match="is a roberta model: .* the BERT architecture"):
-        pretrain(text, tmp_path / "out", model=str(folder), shape=SAME, settings=Settings(steps=1))
+        pretrain(text, tmp_path / "out", model=str(folder), shape=SAME, settings=TrainingSettings(steps=1))
     assert not (tmp_path / "out").exists()

@@ -32,8 +32,8 @@ from layerwise.models.pruned import (
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import finetune
 from layerwise.train.pruning.importance import least_important
-from layerwise.train.pruning.run import Cuts, prune
-from layerwise.train.settings import Settings
+from layerwise.train.pruning.run import PruneCuts, prune
+from layerwise.train.settings import TrainingSettings
 from tests.tiny import one_thread, tiny_folder, tiny_model  # noqa: F401
 from tests.train.learning import EXAMPLES, tiny_bert, vocabulary, write_jsonl
 
@@ -52,7 +52,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     data = write_jsonl(folder / "data.jsonl", rows)
     base = tiny_bert(folder / "base", layers=3)
     finetune(
-        "classify", data, folder / "model", model=base, settings=Settings(epochs=6, batch_size=16, lr=1e-3)
+        "classify",
+        data,
+        folder / "model",
+        model=base,
+        settings=TrainingSettings(epochs=6, batch_size=16, lr=1e-3),
     )
     return str(folder / "model"), data
 
@@ -65,7 +69,7 @@ def outputs(folder: Path | str, texts: list[str]) -> list[torch.Tensor]:
 
 def test_blocks_are_dropped(trained: tuple[str, Path], tmp_path: Path) -> None:
     model, data = trained
-    report = prune(model, tmp_path / "out", Cuts(drop_layers=(2,)), data=data)
+    report = prune(model, tmp_path / "out", PruneCuts(drop_layers=(2,)), data=data)
     before, after = report.rows
     assert report.blocks == 2
     assert after.parameters < before.parameters
@@ -96,13 +100,13 @@ def test_the_least_useful_block_is_one_that_does_nothing(trained: tuple[str, Pat
     with quiet():
         spoiled.save_pretrained(tmp_path / "spoiled")
         tokenizer.save_pretrained(tmp_path / "spoiled")
-    report = prune(str(tmp_path / "spoiled"), tmp_path / "out", Cuts(least_useful=1), data=data)
+    report = prune(str(tmp_path / "spoiled"), tmp_path / "out", PruneCuts(least_useful=1), data=data)
     assert any("blocks 2." in note for note in report.notes)
 
 
 def test_heads_are_removed_and_give_the_same_numbers_everywhere(tmp_path: Path) -> None:
     base = tiny_folder(tmp_path)
-    report = prune(str(base), tmp_path / "out", Cuts(heads=0.5), data=TEXTS)
+    report = prune(str(base), tmp_path / "out", PruneCuts(heads=0.5), data=TEXTS)
     assert sum(map(len, report.heads.values())) == 3  # of six
     before, after = report.rows
     assert after.parameters < before.parameters
@@ -153,7 +157,7 @@ def test_a_head_that_does_nothing_goes_first(trained: tuple[str, Path], tmp_path
     with quiet():
         spoiled.save_pretrained(tmp_path / "spoiled")
         tokenizer.save_pretrained(tmp_path / "spoiled")
-    report = prune(str(tmp_path / "spoiled"), tmp_path / "out", Cuts(heads=1 / 12), data=data)
+    report = prune(str(tmp_path / "spoiled"), tmp_path / "out", PruneCuts(heads=1 / 12), data=data)
     assert report.heads == {"2": [2]}
     before, after = report.rows
     assert after.scores == pytest.approx(before.scores)
@@ -170,7 +174,7 @@ def test_distilbert_has_its_heads_elsewhere(tmp_path: Path) -> None:
     with quiet():
         DistilBertModel(config).save_pretrained(tmp_path / "base")
         vocabulary().save_pretrained(tmp_path / "base")
-    report = prune(str(tmp_path / "base"), tmp_path / "out", Cuts(heads=0.25), data=TEXTS)
+    report = prune(str(tmp_path / "base"), tmp_path / "out", PruneCuts(heads=0.25), data=TEXTS)
     assert sum(map(len, report.heads.values())) == 2
     [theirs] = outputs(tmp_path / "out", ["a small text"])
     ours = Encoder.from_pretrained(str(tmp_path / "out"), device="cpu").encode("a small text", "-1")
@@ -196,13 +200,13 @@ def shared_blocks(folder: Path) -> str:
 def test_shared_blocks_cannot_be_pruned(tmp_path: Path) -> None:
     base = shared_blocks(tmp_path / "base")
     with pytest.raises(ModelError, match="no list of blocks with weights of their own"):
-        prune(base, tmp_path / "out", Cuts(drop_layers=(1,)))
+        prune(base, tmp_path / "out", PruneCuts(drop_layers=(1,)))
     assert not (tmp_path / "out").exists()
 
 
 def test_the_smallest_weights_become_zero(tmp_path: Path) -> None:
     base = tiny_folder(tmp_path)
-    report = prune(str(base), tmp_path / "out", Cuts(magnitude=0.5))
+    report = prune(str(base), tmp_path / "out", PruneCuts(magnitude=0.5))
     before, after = report.rows
     assert after.parameters == before.parameters
     with quiet():
@@ -222,7 +226,7 @@ def test_the_smallest_weights_become_zero(tmp_path: Path) -> None:
 
 def test_int8_is_close_and_small(trained: tuple[str, Path], tmp_path: Path) -> None:
     model, data = trained
-    report = prune(model, tmp_path / "out", Cuts(int8=True), data=data)
+    report = prune(model, tmp_path / "out", PruneCuts(int8=True), data=data)
     before, _, quantised = report.rows
     assert (tmp_path / "out" / "onnx" / "model_quantized.onnx").stat().st_size == quantised.bytes
     assert quantised.bytes < 0.6 * before.bytes  # in a model so small the graph itself counts
@@ -232,15 +236,15 @@ def test_int8_is_close_and_small(trained: tuple[str, Path], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("cuts", "message"),
     [
-        (Cuts(), "nothing to prune was named"),
-        (Cuts(drop_layers=(7,)), "expected some of 1 to 3"),
-        (Cuts(drop_layers=(1, 2, 3)), "one at least to stay"),
-        (Cuts(heads=0.5), "measured on data"),
-        (Cuts(heads=1.5), "--heads is 1.5"),
-        (Cuts(magnitude=1.0), "--magnitude is 1"),
+        (PruneCuts(), "nothing to prune was named"),
+        (PruneCuts(drop_layers=(7,)), "expected some of 1 to 3"),
+        (PruneCuts(drop_layers=(1, 2, 3)), "one at least to stay"),
+        (PruneCuts(heads=0.5), "measured on data"),
+        (PruneCuts(heads=1.5), "--heads is 1.5"),
+        (PruneCuts(magnitude=1.0), "--magnitude is 1"),
     ],
 )
-def test_what_cannot_be_pruned_is_refused(tmp_path: Path, cuts: Cuts, message: str) -> None:
+def test_what_cannot_be_pruned_is_refused(tmp_path: Path, cuts: PruneCuts, message: str) -> None:
     base = tiny_folder(tmp_path)
     with pytest.raises(UsageError, match=message):
         prune(str(base), tmp_path / "out", cuts)
@@ -250,13 +254,13 @@ def test_what_cannot_be_pruned_is_refused(tmp_path: Path, cuts: Cuts, message: s
 def test_a_pruned_model_can_be_trained_on(trained: tuple[str, Path], tmp_path: Path) -> None:
     """Removed heads stay removed."""
     model, data = trained
-    prune(model, tmp_path / "pruned", Cuts(heads=0.25), data=data)
+    prune(model, tmp_path / "pruned", PruneCuts(heads=0.25), data=data)
     finetune(
         "classify",
         data,
         tmp_path / "again",
         model=str(tmp_path / "pruned"),
-        settings=Settings(steps=5, lr=1e-3),
+        settings=TrainingSettings(steps=5, lr=1e-3),
     )
     first = json.loads((tmp_path / "pruned" / "config.json").read_text("utf-8"))
     second = json.loads((tmp_path / "again" / "config.json").read_text("utf-8"))
@@ -274,7 +278,7 @@ def test_weights_are_written_as_they_were(dtype: torch.dtype, tmp_path: Path) ->
     base = tiny_folder(tmp_path)
     with quiet():
         AutoModel.from_pretrained(base, dtype=torch.float32).to(dtype).save_pretrained(base)
-    report = prune(str(base), tmp_path / "out", Cuts(heads=0.25), data=TEXTS)
+    report = prune(str(base), tmp_path / "out", PruneCuts(heads=0.25), data=TEXTS)
     before, after = report.rows
     assert after.bytes == pytest.approx(before.bytes, rel=0.05)
     with quiet():
@@ -289,8 +293,8 @@ def test_weights_are_written_as_they_were(dtype: torch.dtype, tmp_path: Path) ->
 
 def test_heads_that_are_gone_are_no_small_weights(tmp_path: Path) -> None:
     base = tiny_folder(tmp_path)
-    prune(str(base), tmp_path / "fewer", Cuts(heads=0.5), data=TEXTS)
-    prune(str(tmp_path / "fewer"), tmp_path / "out", Cuts(magnitude=0.5))
+    prune(str(base), tmp_path / "fewer", PruneCuts(heads=0.5), data=TEXTS)
+    prune(str(tmp_path / "fewer"), tmp_path / "out", PruneCuts(magnitude=0.5))
     with quiet():
         fewer, out = (
             AutoModel.from_pretrained(tmp_path / "fewer"),
@@ -312,7 +316,7 @@ def test_heads_that_are_gone_are_no_small_weights(tmp_path: Path) -> None:
 
 
 def test_small_weights_of_shared_blocks_become_zero(tmp_path: Path) -> None:
-    prune(shared_blocks(tmp_path / "base"), tmp_path / "out", Cuts(magnitude=0.3))
+    prune(shared_blocks(tmp_path / "base"), tmp_path / "out", PruneCuts(magnitude=0.3))
     with quiet():
         block = AutoModel.from_pretrained(tmp_path / "out").encoder.albert_layer_groups[0].albert_layers[0]
     weights = [module.weight for module in block.modules() if isinstance(module, torch.nn.Linear)]

@@ -26,12 +26,12 @@ from layerwise.errors import (
     UsageError,
 )
 from layerwise.train.checkpoints import SEAL, is_whole, last_whole, seal
-from layerwise.train.finetune import Choices, finetune
+from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.loop import Loop
 from layerwise.train.run_folder import held
-from layerwise.train.settings import Settings, pick_precision
+from layerwise.train.settings import TrainingSettings, pick_precision
 from layerwise.train.tasks.classify import Classification
-from layerwise.train.tasks.task import Columns
+from layerwise.train.tasks.task import DataColumns
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import EXAMPLES, curve, tiny_bert, write_jsonl
 
@@ -72,9 +72,9 @@ def test_the_same_curve_in_one_process_in_two_and_in_parts(tiny: str, data: Path
     run = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout.count("macro-F1") == 1  # one process speaks
-    how = Settings(steps=12, batch_size=8, log_every=1)
+    how = TrainingSettings(steps=12, batch_size=8, log_every=1)
     one = finetune("classify", data, tmp_path / "one", model=tiny, settings=how)
-    parts = Settings(steps=12, batch_size=8, log_every=1, accumulate=4)
+    parts = TrainingSettings(steps=12, batch_size=8, log_every=1, accumulate=4)
     finetune("classify", data, tmp_path / "parts", model=tiny, settings=parts)
     expected = curve(tmp_path / "one")
     assert len(expected) == 12
@@ -105,7 +105,7 @@ def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(
 ) -> None:
     model = tiny_bert(tmp_path / "base", layers=1, dropout=0.1)
     data = Path(shutil.copy(data, tmp_path / "data.jsonl"))
-    how = Settings(steps=30, batch_size=8, log_every=1, evaluate_every=6)
+    how = TrainingSettings(steps=30, batch_size=8, log_every=1, evaluate_every=6)
     finetune("classify", data, tmp_path / "whole", model=model, settings=how)
     step = Loop.training_step
 
@@ -203,7 +203,9 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(
 
     monkeypatch.setattr(Loop, "compute_loss", broken)
     with pytest.raises(NumericError, match="the loss of step 4 is nan") as error:
-        finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=9, batch_size=8))
+        finetune(
+            "classify", data, tmp_path / "out", model=tiny, settings=TrainingSettings(steps=9, batch_size=8)
+        )
     path = tmp_path / "out" / "failed_batch.json"
     assert str(path) in str(error.value)
     batch = json.loads(path.read_text("utf-8"))
@@ -219,7 +221,7 @@ def test_too_little_memory_says_which_flags_to_lower(
 
     monkeypatch.setattr(Loop, "compute_loss", full)
     with pytest.raises(DeviceMemoryError, match="lower --batch-size or --max-length, raise --accumulate"):
-        finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=2))
+        finetune("classify", data, tmp_path / "out", model=tiny, settings=TrainingSettings(steps=2))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(
     def full(*given: Any, **more: Any) -> None:
         raise error
 
-    how = Settings(steps=6, batch_size=16, evaluate_every=3)
+    how = TrainingSettings(steps=6, batch_size=16, evaluate_every=3)
     monkeypatch.setattr(Loop, "_save_checkpoint", full)
     with pytest.raises(LayerwiseError, match="make room, and go on"):
         finetune("classify", data, tmp_path / "out", model=tiny, settings=how)
@@ -245,7 +247,7 @@ def test_a_full_disk_is_said_and_the_run_can_go_on(
 
 
 def test_two_runs_do_not_write_into_one_folder(tiny: str, data: Path, tmp_path: Path) -> None:
-    how = Settings(steps=1)
+    how = TrainingSettings(steps=1)
     with held(tmp_path / "out"), pytest.raises(UsageError, match="another run is writing"):
         finetune("classify", data, tmp_path / "out", model=tiny, settings=how)
     assert list(tmp_path.iterdir()) == []
@@ -265,9 +267,9 @@ def test_a_folder_beside_which_nothing_may_be_written_is_used_without_a_lock(
 
 
 def test_early_stopping_keeps_the_best_weights(tiny: str, data: Path, tmp_path: Path) -> None:
-    how = Settings(epochs=60, batch_size=16, lr=3e-3)
+    how = TrainingSettings(epochs=60, batch_size=16, lr=3e-3)
     report = finetune(
-        "classify", data, tmp_path / "out", model=tiny, settings=how, choices=Choices(patience=2)
+        "classify", data, tmp_path / "out", model=tiny, settings=how, choices=FinetuneChoices(patience=2)
     )
     assert report is not None
     assert report.steps < 60 * 6
@@ -283,9 +285,9 @@ def test_training_does_not_stop_before_anything_can_be_learned(
 ) -> None:
     monkeypatch.setattr(Classification, "scores", lambda *given: {"macro_f1": 0.25})
     monkeypatch.setattr("layerwise.train.callbacks.FIRST_STOP", 18)
-    how = Settings(epochs=12, batch_size=16)
+    how = TrainingSettings(epochs=12, batch_size=16)
     report = finetune(
-        "classify", data, tmp_path / "out", model=tiny, settings=how, choices=Choices(patience=1)
+        "classify", data, tmp_path / "out", model=tiny, settings=how, choices=FinetuneChoices(patience=1)
     )
     assert report is not None
     assert 18 <= report.steps < 12 * 6
@@ -295,29 +297,29 @@ def test_training_does_not_stop_before_anything_can_be_learned(
     ("examples", "enough", "epochs"), [(144, 200, 20), (1600, 200, 4), (10_000, 200, 3), (2000, 500, 8)]
 )
 def test_few_examples_are_seen_more_often(examples: int, enough: int, epochs: int) -> None:
-    filled = Settings().filled(1e-4, examples, enough)
+    filled = TrainingSettings().filled(1e-4, examples, enough)
     assert (filled.epochs, filled.lr) == (epochs, 1e-4)
 
 
 def test_what_is_given_is_kept() -> None:
-    filled = Settings(epochs=1.5, lr=3e-3).filled(1e-4, 144, 200)
+    filled = TrainingSettings(epochs=1.5, lr=3e-3).filled(1e-4, 144, 200)
     assert (filled.epochs, filled.lr) == (1.5, 3e-3)
 
 
 @pytest.mark.parametrize(
     ("task", "choices", "lr"),
     [
-        ("classify", Choices(), 5e-5 * 768 / 64),
-        ("classify", Choices(frozen=True), 1e-2),
-        ("seq2seq", Choices(frozen=True, decoder="new:1"), 2.5e-4 * 768 / 64),
+        ("classify", FinetuneChoices(), 5e-5 * 768 / 64),
+        ("classify", FinetuneChoices(frozen=True), 1e-2),
+        ("seq2seq", FinetuneChoices(frozen=True, decoder="new:1"), 2.5e-4 * 768 / 64),
     ],
 )
 def test_the_usual_learning_rate(
-    task: str, choices: Choices, lr: float, tiny: str, data: Path, tmp_path: Path
+    task: str, choices: FinetuneChoices, lr: float, tiny: str, data: Path, tmp_path: Path
 ) -> None:
     if task == "seq2seq":
         data = write_jsonl(tmp_path / "pairs.jsonl", [{"source": f"{n}", "target": "a"} for n in range(20)])
-    how = Settings(steps=1)
+    how = TrainingSettings(steps=1)
     report = finetune(task, data, tmp_path / "out", model=tiny, settings=how, choices=choices)
     assert report is not None and report.lr == pytest.approx(lr)
 
@@ -327,7 +329,7 @@ def test_a_class_of_one_row_is_learned_and_not_held_out(tiny: str, tmp_path: Pat
     rows += [{"text": f"the car {n}", "label": f"rare {n}"} for n in range(12)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
     for seed in range(4):
-        how = Settings(steps=1, seed=seed)
+        how = TrainingSettings(steps=1, seed=seed)
         report = finetune("classify", data, tmp_path / f"out{seed}", model=tiny, settings=how)
         assert report is not None and report.examples + report.dev_examples == 32
 
@@ -337,15 +339,15 @@ def test_rows_of_neither_part_need_no_label(tiny: str, tmp_path: Path) -> None:
         {"text": f"hat {n}", "label": "ab"[n % 2], "split": ["train", "dev"][n % 4 == 0]} for n in range(20)
     ]
     data = write_jsonl(tmp_path / "data.jsonl", [*rows, {"text": "x", "label": None, "split": "test"}])
-    columns = Columns(split="split")
+    columns = DataColumns(split="split")
     report = finetune(
-        "classify", data, tmp_path / "out", model=tiny, columns=columns, settings=Settings(steps=1)
+        "classify", data, tmp_path / "out", model=tiny, columns=columns, settings=TrainingSettings(steps=1)
     )
     assert report is not None and (report.examples, report.dev_examples) == (15, 5)
 
 
 def test_everyone_may_read_the_model(tiny: str, data: Path, tmp_path: Path) -> None:
-    finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=1))
+    finetune("classify", data, tmp_path / "out", model=tiny, settings=TrainingSettings(steps=1))
     files = [path for path in (tmp_path / "out").iterdir() if path.is_file()]
     assert len({path.stat().st_mode for path in files}) == 1
 
@@ -353,7 +355,7 @@ def test_everyone_may_read_the_model(tiny: str, data: Path, tmp_path: Path) -> N
 def test_padding_is_little_where_texts_differ_in_length(tiny: str, tmp_path: Path) -> None:
     rows = [{"text": "word " * (1 + n % 60), "label": "ab"[n % 2]} for n in range(1200)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
-    report = finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(epochs=1))
+    report = finetune("classify", data, tmp_path / "out", model=tiny, settings=TrainingSettings(epochs=1))
     assert report is not None
     assert 0 < report.padding < 0.1
 
@@ -428,7 +430,7 @@ def test_squad_in_folders_globs_and_gz(tiny: str, tmp_path: Path) -> None:
     with gzip.open(tmp_path / "folder" / "qa.json.gz", "wb") as file:
         file.write(source.read_bytes())
     for name, data in enumerate([tmp_path / "folder", tmp_path / "folder" / "*.json.gz", source]):
-        report = finetune("qa", data, tmp_path / f"out{name}", model=tiny, settings=Settings(steps=1))
+        report = finetune("qa", data, tmp_path / f"out{name}", model=tiny, settings=TrainingSettings(steps=1))
         assert report is not None and report.examples + report.dev_examples == 900
 
 
@@ -464,26 +466,28 @@ def test_squad_files_of_another_shape_are_refused(
 
 def test_the_model_to_begin_from_is_not_written_over(tiny: str, data: Path, tmp_path: Path) -> None:
     first = tmp_path / "first"
-    finetune("classify", data, first, model=tiny, settings=Settings(steps=1))
+    finetune("classify", data, first, model=tiny, settings=TrainingSettings(steps=1))
     with pytest.raises(UsageError, match="the model to begin from is in .* the folder to write"):
-        finetune("classify", data, first, model=str(first), settings=Settings(steps=1), overwrite=True)
+        finetune(
+            "classify", data, first, model=str(first), settings=TrainingSettings(steps=1), overwrite=True
+        )
     assert (first / "model.safetensors").is_file()
 
 
 def test_what_does_not_go_with_squad_files_is_refused(tiny: str, tmp_path: Path) -> None:
     source = EXAMPLES / "training" / "qa_en.json"
     with pytest.raises(UsageError, match="SQuAD's .json has no columns"):
-        finetune("qa", source, tmp_path / "out", model=tiny, columns=Columns(split="split"))
+        finetune("qa", source, tmp_path / "out", model=tiny, columns=DataColumns(split="split"))
     with pytest.raises(SourceError, match="expected files of one kind"):
         finetune("qa", [source, tmp_path / "b.parquet"], tmp_path / "out", model=tiny)
     with pytest.raises(UsageError, match="--words-column tokens was given, and qa reads texts"):
-        finetune("qa", source, tmp_path / "out", model=tiny, columns=Columns(words="tokens"))
+        finetune("qa", source, tmp_path / "out", model=tiny, columns=DataColumns(words="tokens"))
 
 
 def test_whole_numbers_are_the_same_class_however_they_are_written(tiny: str, tmp_path: Path) -> None:
     rows = [{"text": f"hat {n}", "label": [0, 1, 0.0, 1.0][n % 4]} for n in range(40)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
-    finetune("classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=1))
+    finetune("classify", data, tmp_path / "out", model=tiny, settings=TrainingSettings(steps=1))
     config = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
     assert set(config["label2id"]) == {"0", "1"}
 
@@ -493,7 +497,7 @@ def test_marks_that_are_no_classes_are_noted(tiny: str, tmp_path: Path) -> None:
         rows = [{"text": f"hat {n}", "label": marks[n % 3]} for n in range(60)]
         data = write_jsonl(tmp_path / "data.jsonl", rows)
         report = finetune(
-            "classify", data, tmp_path / "out", model=tiny, settings=Settings(steps=1), overwrite=True
+            "classify", data, tmp_path / "out", model=tiny, settings=TrainingSettings(steps=1), overwrite=True
         )
         assert report is not None
         assert len([note for note in report.notes if "leave these rows out" in note]) == expected
@@ -515,7 +519,9 @@ def test_a_development_part_with_one_score_says_that_it_tells_nothing(tiny: str,
     rows = [{"sentence1": f"hat {n}", "sentence2": "a hat", "score": n % 5} for n in range(20)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
     dev = write_jsonl(tmp_path / "dev.jsonl", [{**row, "score": 1} for row in rows])
-    report = finetune("similarity", data, tmp_path / "out", dev=dev, model=tiny, settings=Settings(steps=2))
+    report = finetune(
+        "similarity", data, tmp_path / "out", dev=dev, model=tiny, settings=TrainingSettings(steps=2)
+    )
     assert report is not None and "means nothing" in report.notes[0]
     for name in ("log.jsonl", "layerwise_task.json"):
         assert "NaN" not in (tmp_path / "out" / name).read_text("utf-8")
@@ -536,7 +542,13 @@ def test_bad_rows_can_be_left_out(tiny: str, tmp_path: Path) -> None:
         file.write("{broken\n")
     dev = write_jsonl(tmp_path / "dev.jsonl", [*rows[:4], {"text": "x", "label": "new"}])
     report = finetune(
-        "classify", data, tmp_path / "out", dev=dev, model=tiny, settings=Settings(steps=2), skip_bad=True
+        "classify",
+        data,
+        tmp_path / "out",
+        dev=dev,
+        model=tiny,
+        settings=TrainingSettings(steps=2),
+        skip_bad=True,
     )
     assert report is not None
     assert (report.examples, report.dev_examples) == (40, 4)
@@ -545,27 +557,45 @@ def test_bad_rows_can_be_left_out(tiny: str, tmp_path: Path) -> None:
     assert "line 41" in note
     with pytest.raises(SourceError, match="the label 'new' was not seen in training, which had 'a', 'b'"):
         good = write_jsonl(tmp_path / "good.jsonl", rows)
-        finetune("classify", good, tmp_path / "other", dev=dev, model=tiny, settings=Settings(steps=1))
+        finetune(
+            "classify", good, tmp_path / "other", dev=dev, model=tiny, settings=TrainingSettings(steps=1)
+        )
 
 
 @pytest.mark.parametrize(
     ("task", "choices", "settings", "message"),
     [
-        ("classify", Choices(blocks=5), Settings(), "--layers is 5: .* has 1 to 1 blocks"),
-        ("classify", Choices(mix="mean"), Settings(), "unknown mix 'mean'"),
-        ("classify", Choices(max_length=4000), Settings(), "max-length is 4000"),
-        ("classify", Choices(), Settings(batch_size=5, accumulate=2), "expected a multiple of 2"),
-        ("classify", Choices(), Settings(lr=0), "the learning rate is 0"),
-        ("classify", Choices(), Settings(precision="fp16", device="cpu"), "it needs a scaled loss"),
-        ("classify", Choices(), Settings(precision="fp8"), "unknown precision 'fp8'"),
-        ("tag", Choices(), Settings(), "unknown task 'tag'"),
-        ("similarity", Choices(frozen=True), Settings(), "nothing would be trained"),
-        ("seq2seq", Choices(mix="scalar"), Settings(), "leave it out"),
-        ("qa", Choices(class_weights=True), Settings(), "which has no classes"),
+        ("classify", FinetuneChoices(blocks=5), TrainingSettings(), "--layers is 5: .* has 1 to 1 blocks"),
+        ("classify", FinetuneChoices(mix="mean"), TrainingSettings(), "unknown mix 'mean'"),
+        ("classify", FinetuneChoices(max_length=4000), TrainingSettings(), "max-length is 4000"),
+        (
+            "classify",
+            FinetuneChoices(),
+            TrainingSettings(batch_size=5, accumulate=2),
+            "expected a multiple of 2",
+        ),
+        ("classify", FinetuneChoices(), TrainingSettings(lr=0), "the learning rate is 0"),
+        (
+            "classify",
+            FinetuneChoices(),
+            TrainingSettings(precision="fp16", device="cpu"),
+            "it needs a scaled loss",
+        ),
+        ("classify", FinetuneChoices(), TrainingSettings(precision="fp8"), "unknown precision 'fp8'"),
+        ("tag", FinetuneChoices(), TrainingSettings(), "unknown task 'tag'"),
+        ("similarity", FinetuneChoices(frozen=True), TrainingSettings(), "nothing would be trained"),
+        ("seq2seq", FinetuneChoices(mix="scalar"), TrainingSettings(), "leave it out"),
+        ("qa", FinetuneChoices(class_weights=True), TrainingSettings(), "which has no classes"),
     ],
 )
 def test_what_does_not_fit_is_refused(
-    tiny: str, data: Path, tmp_path: Path, task: str, choices: Choices, settings: Settings, message: str
+    tiny: str,
+    data: Path,
+    tmp_path: Path,
+    task: str,
+    choices: FinetuneChoices,
+    settings: TrainingSettings,
+    message: str,
 ) -> None:
     with pytest.raises(UsageError, match=message):
         finetune(task, data, tmp_path / "out", model=tiny, choices=choices, settings=settings)
@@ -580,7 +610,7 @@ def test_nothing_is_overwritten_unasked(tiny: str, data: Path, tmp_path: Path) -
         with pytest.raises(UsageError, match="no run of layerwise"):
             finetune("classify", data, mine, model=tiny, overwrite=overwrite)
     assert (mine / "thesis.txt").read_text("utf-8") == "years of work"
-    how = Settings(steps=2)
+    how = TrainingSettings(steps=2)
     finetune("classify", data, tmp_path / "out", model=tiny, settings=how)
     with pytest.raises(UsageError, match="exists already"):
         finetune("classify", data, tmp_path / "out", model=tiny, settings=how)

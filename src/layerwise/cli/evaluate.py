@@ -41,12 +41,12 @@ def command(
     """
     from layerwise.cli.training_table import print_evaluated
     from layerwise.train.evaluate import evaluate
-    from layerwise.train.tasks.task import Columns
+    from layerwise.train.tasks.task import DataColumns
 
     found = evaluate(
         model,
         data,
-        columns=Columns(text_column, pair_column, label, words_column, format=format),
+        columns=DataColumns(text_column, pair_column, label, words_column, format=format),
         skip_bad=skip_bad,
         beams=beams,
         device=device,

@@ -104,9 +104,9 @@ def command(
     Runs on several devices under `torchrun` or `accelerate launch`, with the same curve but for dropout.
     """
     from layerwise.cli.training_table import print_finetuned
-    from layerwise.train.finetune import Choices, finetune
-    from layerwise.train.settings import Settings
-    from layerwise.train.tasks.task import Columns
+    from layerwise.train.finetune import FinetuneChoices, finetune
+    from layerwise.train.settings import TrainingSettings
+    from layerwise.train.tasks.task import DataColumns
 
     with training.live_training() as progress:
         found = finetune(
@@ -117,11 +117,11 @@ def command(
             revision=revision,
             allow_pickle=allow_pickle,
             dev=dev,
-            columns=Columns(text_column, pair_column, label, words_column, format=format, split=split),
-            choices=Choices(
+            columns=DataColumns(text_column, pair_column, label, words_column, format=format, split=split),
+            choices=FinetuneChoices(
                 layers, frozen, mix, class_weights, max_length, patience if patience > 0 else None, decoder
             ),
-            settings=Settings(
+            settings=TrainingSettings(
                 epochs=epochs,
                 steps=steps,
                 batch_size=batch_size,

@@ -9,7 +9,9 @@ import typer
 ModelOption = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="'minilm' (embedded), a model folder, or a name on the Hugging Face Hub."
+        "--model",
+        "-m",
+        help="'minilm' (embedded), a model folder, or a name on the Hugging Face Hub.",
     ),
 ]
 RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")]

@@ -74,12 +74,12 @@ def command(
         refuse_existing(output, overwrite)
     if not is_shipped(model):
         from layerwise.train.predict import predict
-        from layerwise.train.tasks.task import Columns
+        from layerwise.train.tasks.task import DataColumns
 
         said = predict(
             model,
             source,
-            columns=Columns(text_column, pair_column, None, words_column, id_column, format),
+            columns=DataColumns(text_column, pair_column, None, words_column, id_column, format),
             limit=limit,
             skip_bad=skip_bad,
             beams=beams,

@@ -99,18 +99,18 @@ def command(
     Runs on several devices under `torchrun` or `accelerate launch`, with the same curve but for dropout.
     """
     from layerwise.cli.training_table import print_pretrained
-    from layerwise.train.pretraining.run import Shape, pretrain
-    from layerwise.train.settings import Settings
+    from layerwise.train.pretraining.run import PretrainShape, pretrain
+    from layerwise.train.settings import TrainingSettings
 
     with training.live_training() as progress:
         found = pretrain(
             corpus,
             output,
             model=model,
-            shape=Shape(
+            shape=PretrainShape(
                 vocab_size, cased, layers, hidden, heads, max_length, batch_tokens, whole_words, dropout
             ),
-            settings=Settings(
+            settings=TrainingSettings(
                 steps=steps,
                 accumulate=accumulate,
                 lr=lr,

@@ -59,15 +59,15 @@ def command(
 ) -> None:
     """Prune a model: blocks, attention heads, weights, bits; with size, speed and quality before and after."""
     from layerwise.cli.training_table import print_pruned
-    from layerwise.train.pruning.run import Cuts, prune
-    from layerwise.train.tasks.task import Columns
+    from layerwise.train.pruning.run import PruneCuts, prune
+    from layerwise.train.tasks.task import DataColumns
 
     found = prune(
         model,
         output,
-        Cuts(_numbers(drop_layers), least_useful, heads, magnitude, int8),
+        PruneCuts(_numbers(drop_layers), least_useful, heads, magnitude, int8),
         data=data or (),
-        columns=Columns(text_column, pair_column, label, words_column, format=format),
+        columns=DataColumns(text_column, pair_column, label, words_column, format=format),
         skip_bad=skip_bad,
         overwrite=overwrite,
         revision=revision,

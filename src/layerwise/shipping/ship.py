@@ -10,9 +10,9 @@ from typing import Any
 
 from layerwise.errors import UsageError
 from layerwise.models import cut, onnx_export
+from layerwise.models.embedded import MINILM_SHA256
 from layerwise.models.encoder import Encoder
 from layerwise.models.fitted import fitting_probe, fitting_projection
-from layerwise.models.locate import EMBEDDED_SHA256
 from layerwise.models.shipped import FORMAT_VERSION, NAME, read_shipped
 from layerwise.ops.fitted_file import is_number
 from layerwise.ops.linear_probe import LinearProbe
@@ -27,7 +27,7 @@ from layerwise.shipping.verify import LOOKS_AT_PADDING, PROBES, verify
 from layerwise.types import Layer
 from layerwise.version import __version__
 
-_EMBEDDED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+_MINILM_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def ship(
@@ -234,8 +234,7 @@ def _probe_notes(probe: LinearProbe, pooling: str) -> list[str]:
 def _base(encoder: Encoder) -> dict[str, Any]:
     """What the folder was cut from; of a local folder its name only, not where it lies."""
     name, files = encoder.files.name, encoder.files
-    embedded = files.weights_sha256 == EMBEDDED_SHA256
-    hub_name = _EMBEDDED_NAME if embedded else name if files.revision else None
+    hub_name = _MINILM_NAME if files.weights_sha256 == MINILM_SHA256 else name if files.revision else None
     earlier = read_shipped(files.folder)  # a folder that was shipped before
     return {
         "model": hub_name or files.folder.name,

@@ -14,7 +14,7 @@ from layerwise.models.load import load
 from layerwise.models.locate import locate
 from layerwise.models.self_check import build_engine
 from layerwise.models.tokenization import longest_window
-from layerwise.train.choices import Choices
+from layerwise.train.choices import FinetuneChoices
 from layerwise.train.encoder_decoder import NEW, covers, join
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Example, Task
@@ -30,7 +30,7 @@ def build(
     kind: type[Task],
     name: str,
     loading: tuple[str | None, bool],
-    chosen: Choices,
+    chosen: FinetuneChoices,
     train: list[Example],
     note: Callable[[str], None],
 ) -> tuple[Any, Task]:

@@ -10,7 +10,7 @@ MIXES = ("none", "scalar")
 
 
 @dataclass(frozen=True)
-class Choices:
+class FinetuneChoices:
     """What is trained.
 
     Attributes:

@@ -11,7 +11,7 @@ from typing import Any
 from layerwise.errors import ColumnError, LabelError, LayerwiseError, SourceError, UsageError
 from layerwise.text.sources import Sources
 from layerwise.train.squad_json import read_squad, squad_files
-from layerwise.train.tasks.task import Columns, Example, Task
+from layerwise.train.tasks.task import DataColumns, Example, Task
 from layerwise.types import TextRecord
 
 HELD_OUT = 0.1
@@ -55,7 +55,7 @@ class Skipped:
 def read_examples(
     task: type[Task],
     data: str | Path | Sequence[str | Path],
-    columns: Columns,
+    columns: DataColumns,
     skipped: Skipped,
     with_target: bool = True,
 ) -> Iterator[Example]:
@@ -99,7 +99,9 @@ def read_examples(
             skipped(error)
 
 
-def _with_hint(records: Iterator[TextRecord], columns: Columns, with_target: bool) -> Iterator[TextRecord]:
+def _with_hint(
+    records: Iterator[TextRecord], columns: DataColumns, with_target: bool
+) -> Iterator[TextRecord]:
     """Records; where the column of the answers was looked for by its usual name and is not there, with what to do."""
     try:
         yield from records

@@ -17,14 +17,14 @@ from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.evaluate import pretraining_scores
 from layerwise.train.settings import pick_precision, require_training
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import Columns
+from layerwise.train.tasks.task import DataColumns
 
 
 def evaluate(
     model: str,
     data: str | Path | Sequence[str | Path],
     *,
-    columns: Columns | None = None,
+    columns: DataColumns | None = None,
     skip_bad: bool = False,
     beams: int = 4,
     device: str = "auto",
@@ -54,14 +54,14 @@ def evaluate(
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
         given = [str(one) for one in ([data] if isinstance(data, str | Path) else data)]
-        scores, masked = pretraining_scores(files, kind, given, columns or Columns(), place, chosen)
+        scores, masked = pretraining_scores(files, kind, given, columns or DataColumns(), place, chosen)
         spent = time.perf_counter() - began
         return EvaluationReport("pretraining", model, masked, "masked_accuracy", scores, None, spent)
     trained = load_trained(model, revision, allow_pickle).to_run()
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
         task.beams = beams
-    examples = list(read_examples(type(task), data, columns or Columns(), skipped))
+    examples = list(read_examples(type(task), data, columns or DataColumns(), skipped))
     examples = known_to(task, examples, skipped)
     if not examples:
         raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")

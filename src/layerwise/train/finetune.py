@@ -8,24 +8,24 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import PartialState
 
 from layerwise.errors import SourceError, UsageError, choose
+from layerwise.models.embedded import MINILM
 from layerwise.models.layered import HeadOnStates, LayeredModel
-from layerwise.models.load import pick_device
-from layerwise.models.locate import EMBEDDED, locate
+from layerwise.models.locate import locate
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
-from layerwise.train.choices import Choices
+from layerwise.train.choices import FinetuneChoices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
-from layerwise.train.loop import arguments, build_loop, in_shares
+from layerwise.train.loop import arguments, build_loop
 from layerwise.train.predictor import Predictor
+from layerwise.train.processes import in_shares, this_process
 from layerwise.train.run_folder import (
     CHECKPOINTS,
     LOG,
@@ -36,11 +36,14 @@ from layerwise.train.run_folder import (
     resume_from,
     same_run,
 )
-from layerwise.train.settings import Settings, pick_precision, require_training
+from layerwise.train.settings import TrainingSettings, pick_precision, require_training
 from layerwise.train.tasks.by_name import TASKS
-from layerwise.train.tasks.task import Columns, Example, Feature, Task
+from layerwise.train.tasks.task import DataColumns, Example, Feature, Task
 
-__all__ = ["Choices", "finetune"]
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+__all__ = ["FinetuneChoices", "finetune"]
 
 
 def finetune(
@@ -48,11 +51,11 @@ def finetune(
     data: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    model: str = EMBEDDED,
+    model: str = MINILM,
     dev: str | Path | Sequence[str | Path] | None = None,
-    columns: Columns | None = None,
-    choices: Choices | None = None,
-    settings: Settings | None = None,
+    columns: DataColumns | None = None,
+    choices: FinetuneChoices | None = None,
+    settings: TrainingSettings | None = None,
     skip_bad: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -84,14 +87,17 @@ def finetune(
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()
-    chosen, how, named = choices or Choices(), settings or Settings(), columns or Columns()
+    chosen, how, named = (
+        choices or FinetuneChoices(),
+        settings or TrainingSettings(),
+        columns or DataColumns(),
+    )
     choose("task", task, TASKS)
     how.check()
     if named.split is not None and dev is not None:
         raise UsageError("--dev and --split were given: expected one of them.")
     chosen.refuse_unfit(task)
-    state = PartialState(cpu=pick_device(how.device).type == "cpu")
-    device = state.device if how.device == "auto" else pick_device(how.device)
+    state, device = this_process(how.device)
     precision = pick_precision(how.precision, device)
     shares = state.num_processes * how.accumulate
     if how.batch_size % shares:
@@ -137,9 +143,9 @@ class _Finetuning:
     data: Any
     folder: Path
     dev: Any
-    columns: Columns
-    chosen: Choices
-    how: Settings
+    columns: DataColumns
+    chosen: FinetuneChoices
+    how: TrainingSettings
     skip_bad: bool
     resume: bool
     loading: tuple[str | None, bool]

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -24,7 +23,7 @@ from layerwise.train.batches import LengthOrder
 from layerwise.train.callbacks import Epochs, Logbook, Patience, Report, Stopwatch
 from layerwise.train.checkpoints import Sealing
 from layerwise.train.memory import within_memory
-from layerwise.train.settings import Settings
+from layerwise.train.settings import TrainingSettings
 
 MEMORY_ADVICE = "lower --batch-size or --max-length, raise --accumulate, or take bf16"
 TORCH_WRITER = "inline_container"
@@ -38,7 +37,7 @@ Meter = Callable[[Callable[[torch.Tensor], torch.Tensor]], dict[str, float]]
 
 
 def arguments(
-    settings: Settings, folder: Path, precision: str, device: torch.device, world: int, **more: Any
+    settings: TrainingSettings, folder: Path, precision: str, device: torch.device, world: int, **more: Any
 ) -> TrainingArguments:
     """The settings in transformers' words; `more` has the last one."""
     warmup = {"warmup_steps": settings.warmup}
@@ -223,12 +222,3 @@ def build_loop(
     loop.add_callback(Sealing(loop.accelerator.wait_for_everyone))
     logbook.loop = loop
     return loop
-
-
-def in_shares(count: int, rank: int, world: int, work: Callable[[list[int]], list[Any]]) -> list[Any]:
-    """Do `work` on every `world`-th of `count` items in each process, and hand all of them the whole list."""
-    if world == 1:
-        return work(list(range(count)))
-    mine = list(range(rank, count, world))
-    parts = gather_object(list(zip(mine, work(mine), strict=True)))
-    return [item for _, item in sorted(parts, key=lambda pair: pair[0])]

@@ -18,14 +18,14 @@ from layerwise.train.masked import MaskFiller
 from layerwise.train.predictor import Predictor
 from layerwise.train.settings import pick_precision, require_training
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import Columns, Example, Prediction
+from layerwise.train.tasks.task import DataColumns, Example, Prediction
 
 
 def predict(
     model: str,
     source: str | Path | Sequence[str | Path],
     *,
-    columns: Columns | None = None,
+    columns: DataColumns | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
     beams: int = 4,
@@ -58,7 +58,7 @@ def predict(
     place = pick_device(device)
     chosen, tokens = pick_precision(precision, place), batch_tokens or 4096
     files = locate(model, revision, allow_pickle)
-    named, skipped = columns or Columns(), Skipped(skip_bad)
+    named, skipped = columns or DataColumns(), Skipped(skip_bad)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
         records = Sources(
@@ -70,7 +70,7 @@ def predict(
 
 def _of_task(
     files: ModelFiles,
-    columns: Columns,
+    columns: DataColumns,
     source: Any,
     skipped: Skipped,
     limit: int | None,

@@ -13,9 +13,9 @@ from typing import Any
 
 from layerwise.errors import UsageError
 from layerwise.train.checkpoints import last_whole
-from layerwise.train.choices import Choices
-from layerwise.train.settings import Settings
-from layerwise.train.tasks.task import Columns
+from layerwise.train.choices import FinetuneChoices
+from layerwise.train.settings import TrainingSettings
+from layerwise.train.tasks.task import DataColumns
 from layerwise.whole_file import check_folder, lock, whole_file
 
 RUN = "run.json"
@@ -30,9 +30,9 @@ def same_run(
     model: str,
     data: Any,
     dev: Any,
-    named: Columns,
-    chosen: Choices,
-    how: Settings,
+    named: DataColumns,
+    chosen: FinetuneChoices,
+    how: TrainingSettings,
     skip: bool,
 ) -> dict[str, Any]:
     """What has to be the same for a fine-tuning to go on."""

@@ -20,7 +20,7 @@ REQUIREMENT = "accelerate>=1.10 scikit-learn>=1.6 seqeval>=1.2.2 sacrebleu>=2.5"
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How to train.
 
     Attributes:
@@ -79,7 +79,7 @@ class Settings:
                 f"warm-up is {self.warmup:g} and weight decay {self.weight_decay:g}: expected 0 or more."
             )
 
-    def filled(self, lr: float, examples: int = 0, enough: int = 0) -> Settings:
+    def filled(self, lr: float, examples: int = 0, enough: int = 0) -> TrainingSettings:
         """With numbers where nothing was given.
 
         BERT was fine-tuned for three epochs of thousands of examples (Devlin et al. 2019, §4.1); three of a few hundred

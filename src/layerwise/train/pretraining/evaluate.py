@@ -17,7 +17,7 @@ from layerwise.train.pretraining.corpus import Corpus, prepare
 from layerwise.train.pretraining.held_out import HeldOut
 from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pruning.subject import MaskedSubject
-from layerwise.train.tasks.task import Columns
+from layerwise.train.tasks.task import DataColumns
 
 METRIC = "masked_accuracy"
 MAX_LENGTH = 128
@@ -27,7 +27,7 @@ def pretraining_scores(
     files: ModelFiles,
     kind: str,
     data: Sequence[str],
-    columns: Columns,
+    columns: DataColumns,
     device: torch.device,
     precision: str,
 ) -> tuple[dict[str, float], int]:

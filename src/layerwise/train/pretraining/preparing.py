@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from layerwise.errors import LayerwiseError, SourceError
 from layerwise.train.pretraining.corpus import prepare, read_documents
-from layerwise.train.pretraining.shape import Shape
+from layerwise.train.pretraining.shape import PretrainShape
 from layerwise.train.run_folder import RUN, claim
 from layerwise.train.vocabulary import train_vocabulary
 
@@ -38,7 +38,7 @@ class Preparing:
     sources: list[str]
     format: str | None
     text_column: str | None
-    shape: Shape
+    shape: PretrainShape
     own: Any
     say: Callable[[str], None]
 

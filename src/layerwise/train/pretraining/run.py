@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import PartialState
 from transformers import AutoTokenizer
 
 from layerwise.errors import UsageError
-from layerwise.models.load import pick_device, quiet
+from layerwise.models.load import quiet
 from layerwise.models.locate import locate
 from layerwise.reports.training import PretrainReport, TrainingProgress
 from layerwise.train.loop import arguments, build_loop
@@ -25,8 +24,9 @@ from layerwise.train.pretraining.held_out import HeldOut, split_documents
 from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, Preparing
-from layerwise.train.pretraining.shape import Shape
+from layerwise.train.pretraining.shape import PretrainShape
 from layerwise.train.pretraining.start import Source, Start, at_random, open_source, trained
+from layerwise.train.processes import this_process
 from layerwise.train.run_folder import (
     CHECKPOINTS,
     FINISHED,
@@ -36,10 +36,13 @@ from layerwise.train.run_folder import (
     refuse_own_source,
     resume_from,
 )
-from layerwise.train.settings import Settings, pick_precision, require_training
+from layerwise.train.settings import TrainingSettings, pick_precision, require_training
 from layerwise.whole_file import open_to_readers
 
-__all__ = ["Shape", "pretrain"]
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
+__all__ = ["PretrainShape", "pretrain"]
 
 LR = 5e-4
 """The learning rate where none is given."""
@@ -56,8 +59,8 @@ def pretrain(
     output: str | Path,
     *,
     model: str | None = None,
-    shape: Shape | None = None,
-    settings: Settings | None = None,
+    shape: PretrainShape | None = None,
+    settings: TrainingSettings | None = None,
     save_every: int = 500,
     minutes: float | None = None,
     prepare_only: bool = False,
@@ -97,8 +100,8 @@ def pretrain(
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()
-    form = (shape or Shape()).filled(model)
-    how = settings or Settings(steps=10_000, warmup=0.05, log_every=50)
+    form = (shape or PretrainShape()).filled(model)
+    how = settings or TrainingSettings(steps=10_000, warmup=0.05, log_every=50)
     how.check()
     if save_every < 1:
         raise UsageError(f"save-every is {save_every}: expected at least 1 step.")
@@ -106,8 +109,7 @@ def pretrain(
         raise UsageError(f"minutes is {minutes:g}: expected a number above 0.")
     if how.steps is None:
         raise UsageError("pretraining is counted in steps: pass --steps.")
-    state = PartialState(cpu=pick_device(how.device).type == "cpu")
-    device = state.device if how.device == "auto" else pick_device(how.device)
+    state, device = this_process(how.device)
     precision = pick_precision(how.precision, device)
     shares = state.num_processes * how.accumulate
     pairs = max(form.batch_tokens // form.max_length // shares, 1) * shares
@@ -156,8 +158,8 @@ class _Pretraining:
 
     folder: Path
     source: Source | None
-    shape: Shape
-    how: Settings
+    shape: PretrainShape
+    how: TrainingSettings
     pairs: int
     state: PartialState
     device: torch.device

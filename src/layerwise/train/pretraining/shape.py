@@ -13,7 +13,7 @@ VOCABULARY, BLOCKS, WIDTH, HEAD = 16_000, 6, 256, 64
 
 
 @dataclass(frozen=True)
-class Shape:
+class PretrainShape:
     """What is pretrained. None stands for the usual, or, where a trained model is the beginning, for what it has.
 
     Attributes:
@@ -38,7 +38,7 @@ class Shape:
     whole_words: bool = False
     dropout: float = 0.0
 
-    def filled(self, model: str | None = None) -> Shape:
+    def filled(self, model: str | None = None) -> PretrainShape:
         """With numbers where nothing was given.
 
         Args:
@@ -62,7 +62,7 @@ class Shape:
         full._check()
         return full
 
-    def _on(self, model: str) -> Shape:
+    def _on(self, model: str) -> PretrainShape:
         for name, value in (("hidden", self.hidden), ("heads", self.heads)):
             if value is not None:
                 raise UsageError(

@@ -15,7 +15,7 @@ from layerwise.models.locate import ModelFiles
 from layerwise.models.packed_pretraining import BertForPreTraining
 from layerwise.models.pruned import drop_blocks
 from layerwise.models.tokenization import longest_window
-from layerwise.train.pretraining.shape import Shape
+from layerwise.train.pretraining.shape import PretrainShape
 from layerwise.train.pretraining.transfer import Transfer
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -57,7 +57,7 @@ class Start:
     notes: tuple[str, ...] = ()
 
 
-def open_source(files: ModelFiles, form: Shape) -> Source:
+def open_source(files: ModelFiles, form: PretrainShape) -> Source:
     """Load a model that pretraining is to go on from, or refuse it, before anything is written.
 
     Raises:
@@ -104,14 +104,14 @@ def open_source(files: ModelFiles, form: Shape) -> Source:
     return Source(files, stock, absent, tokenizer)
 
 
-def at_random(form: Shape, tokenizer: Any) -> Start:
+def at_random(form: PretrainShape, tokenizer: Any) -> Start:
     """A model with random weights. Its config will say BERT's dropout, whatever it is pretrained with."""
     with quiet():
         model = BertForPreTraining.new(form.config(len(tokenizer), tokenizer.pad_token_id))
     return Start(model, dict.fromkeys(_DROPOUTS, 0.1))
 
 
-def trained(source: Source, form: Shape, tokenizer: Any) -> Start:
+def trained(source: Source, form: PretrainShape, tokenizer: Any) -> Start:
     """A trained model that goes on: the first blocks of it, or all.
 
     Heads that its files lack begin anew, and vectors of new pieces that its vocabulary cannot spell at random.

@@ -26,7 +26,7 @@ from layerwise.train.pruning.int8 import PATH, quantise, require_int8
 from layerwise.train.pruning.magnitude import zero_smallest
 from layerwise.train.pruning.subject import EncoderSubject, Subject, subject_of
 from layerwise.train.settings import require_training
-from layerwise.train.tasks.task import Columns
+from layerwise.train.tasks.task import DataColumns
 
 ROUNDS = 5
 """Passes over the data whose median is the speed."""
@@ -35,7 +35,7 @@ MOST_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Cuts:
+class PruneCuts:
     """What is taken away, in this order.
 
     Attributes:
@@ -58,7 +58,7 @@ class Cuts:
         Raises:
             UsageError: nothing is to be done, a number is out of its range, or data is needed.
         """
-        if self == Cuts():
+        if self == PruneCuts():
             raise UsageError(
                 "nothing to prune was named: expected --drop-layers, --least-useful, --heads, --magnitude or --int8."
             )
@@ -76,10 +76,10 @@ class Cuts:
 def prune(
     model: str,
     output: str | Path,
-    cuts: Cuts,
+    cuts: PruneCuts,
     *,
     data: str | Path | Sequence[str | Path] = (),
-    columns: Columns | None = None,
+    columns: DataColumns | None = None,
     skip_bad: bool = False,
     overwrite: bool = False,
     revision: str | None = None,
@@ -106,7 +106,7 @@ def prune(
     target, skipped = Path(output).expanduser(), Skipped(skip_bad)
     torch.manual_seed(0)
     with whole_folder(target, files.folder, overwrite) as folder:
-        subject = subject_of(files, given, columns or Columns(), skipped)
+        subject = subject_of(files, given, columns or DataColumns(), skipped)
         if given and not subject.features:
             raise UsageError("no row of the data can be used: leave --skip-bad out to see why.")
         before = _before(subject, files.folder)
@@ -141,7 +141,7 @@ def prune(
     )
 
 
-def _cut(subject: Subject, cuts: Cuts, say: Callable[[str], None]) -> list[str]:
+def _cut(subject: Subject, cuts: PruneCuts, say: Callable[[str], None]) -> list[str]:
     notes: list[str] = []
     gone: dict[int, list[int]] = {}
     if cuts.drop_layers:
@@ -241,7 +241,7 @@ def _weights_size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def _named(cuts: Cuts) -> dict[str, Any]:
+def _named(cuts: PruneCuts) -> dict[str, Any]:
     return {
         "drop_layers": list(cuts.drop_layers),
         "least_useful": cuts.least_useful,

@@ -27,7 +27,7 @@ from layerwise.train.data import Skipped, known_to, read_examples
 from layerwise.train.folder import load_trained, read_document, save_trained
 from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.masking import Masking
-from layerwise.train.tasks.task import Columns, Feature
+from layerwise.train.tasks.task import DataColumns, Feature
 
 BATCH_TOKENS = 2048
 Batch = dict[str, Tensor]
@@ -92,7 +92,9 @@ class Subject(ABC):
 class TrainedSubject(Subject):
     """What `finetune` wrote, or a checkpoint with a head for a task."""
 
-    def __init__(self, files: ModelFiles, data: Sequence[str], columns: Columns, skipped: Skipped) -> None:
+    def __init__(
+        self, files: ModelFiles, data: Sequence[str], columns: DataColumns, skipped: Skipped
+    ) -> None:
         trained = load_trained(files.name, files.revision, files.pickled)
         self.task, self.document = trained.task, trained.document
         self.examples = list(read_examples(type(self.task), data, columns, skipped)) if data else []
@@ -158,7 +160,7 @@ class _TextSubject(Subject):
     tokenizer: Any
 
     @staticmethod
-    def _features(tokenizer: Any, encoder: Any, data: Sequence[str], columns: Columns) -> list[Feature]:
+    def _features(tokenizer: Any, encoder: Any, data: Sequence[str], columns: DataColumns) -> list[Feature]:
         if not data:
             return []
         longest = longest_window(dissect(encoder, encoder.config).max_positions, tokenizer)
@@ -189,7 +191,7 @@ class EncoderSubject(_TextSubject):
 
     metric = "cosine"
 
-    def __init__(self, files: ModelFiles, data: Sequence[str], columns: Columns) -> None:
+    def __init__(self, files: ModelFiles, data: Sequence[str], columns: DataColumns) -> None:
         loaded = load(files)
         model, self.tokenizer = loaded.model, loaded.tokenizer
         features = self._features(self.tokenizer, model, data, columns)
@@ -225,7 +227,7 @@ class MaskedSubject(_TextSubject):
 
     metric = "masked_accuracy"
 
-    def __init__(self, files: ModelFiles, kind: str, data: Sequence[str], columns: Columns) -> None:
+    def __init__(self, files: ModelFiles, kind: str, data: Sequence[str], columns: DataColumns) -> None:
         model, self.tokenizer = load_with_head(files, kind)
         features = self._features(self.tokenizer, model.base_model, data, columns)
         masking = Masking.of(self.tokenizer, whole_words=False)
@@ -258,7 +260,7 @@ class MaskedSubject(_TextSubject):
         return {"masked_accuracy": right / total, "perplexity": float(np.exp(min(loss / total, 700)))}
 
 
-def subject_of(files: ModelFiles, data: Sequence[str], columns: Columns, skipped: Skipped) -> Subject:
+def subject_of(files: ModelFiles, data: Sequence[str], columns: DataColumns, skipped: Skipped) -> Subject:
     """The model with its data.
 
     Raises:

@@ -17,7 +17,15 @@ from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.reports.answers import TextLabel
 from layerwise.text.sources import SourceOptions
-from layerwise.train.tasks.task import Array, Columns, Example, Feature, Task, cross_entropy, most_frequent
+from layerwise.train.tasks.task import (
+    Array,
+    DataColumns,
+    Example,
+    Feature,
+    Task,
+    cross_entropy,
+    most_frequent,
+)
 from layerwise.types import TextRecord
 
 
@@ -36,12 +44,12 @@ class Classification(Task):
         self.tokenization = Tokenization(tokenizer, max_length, long_text="truncate", align=False)
 
     @classmethod
-    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+    def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         keep = (columns.label or "label",) if with_target else ()
         return SourceOptions(columns.text, columns.pair, columns.id, keep=keep, format=columns.format)
 
     @classmethod
-    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+    def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
         if not with_target:
             return Example(record)
         name = columns.label or "label"

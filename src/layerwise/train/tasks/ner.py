@@ -31,7 +31,7 @@ from layerwise.train.tasks.classify import class_scores
 from layerwise.train.tasks.given_entities import given_spans, tags_of_words, with_words
 from layerwise.train.tasks.task import (
     Array,
-    Columns,
+    DataColumns,
     Example,
     Feature,
     Task,
@@ -63,12 +63,12 @@ class Tagging(Task):
         self.tokenization = Tokenization(tokenizer, max_length, words="given")
 
     @classmethod
-    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+    def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         keep = (columns.label or "label",) if with_target else ()
         return SourceOptions(columns.text, None, columns.id, columns.words, keep=keep, format=columns.format)
 
     @classmethod
-    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+    def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
         if not with_target:
             return Example(record if record.words is not None else with_words(record, ()))
         name = columns.label or "label"

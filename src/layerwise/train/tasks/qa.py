@@ -18,7 +18,7 @@ from layerwise.models.tokenization import Tokenization
 from layerwise.ops.squad import squad_scores
 from layerwise.reports.answers import Answer
 from layerwise.text.sources import SourceOptions
-from layerwise.train.tasks.task import Array, Columns, Example, Feature, Task, mean_over
+from layerwise.train.tasks.task import Array, DataColumns, Example, Feature, Task, mean_over
 from layerwise.types import TextRecord
 
 LONGEST_ANSWER = 30
@@ -49,13 +49,13 @@ class QuestionAnswering(Task):
         self.tokenization = Tokenization(tokenizer, max_length, stride)
 
     @classmethod
-    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+    def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         keep = (columns.label or "answers",) if with_target else ()
         text, pair = columns.text or "question", columns.pair or "context"
         return SourceOptions(text, pair, columns.id, keep=keep, format=columns.format)
 
     @classmethod
-    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+    def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
         bare = replace(record, kept={})
         if not record.text.strip():
             raise SourceError(

@@ -19,7 +19,7 @@ from layerwise.text.sources import SourceOptions
 from layerwise.train.tasks.task import (
     PIECE,
     Array,
-    Columns,
+    DataColumns,
     Example,
     Feature,
     Task,
@@ -64,13 +64,13 @@ class Generation(Task):
         self._targets = Tokenization(tokenizer, self.max_length, long_text="truncate", align=False)
 
     @classmethod
-    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+    def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         text = columns.text or "source"
         pair = (columns.pair or columns.label or "target") if with_target else None
         return SourceOptions(text, pair, columns.id, format=columns.format)
 
     @classmethod
-    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+    def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
         bare = replace(record, text_pair=None, kept={})
         if not with_target:
             return Example(bare)

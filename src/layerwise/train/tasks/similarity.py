@@ -15,7 +15,7 @@ from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.reports.answers import Similarity
 from layerwise.text.sources import SourceOptions
-from layerwise.train.tasks.task import Array, Columns, Example, Feature, Task, mean_over
+from layerwise.train.tasks.task import Array, DataColumns, Example, Feature, Task, mean_over
 from layerwise.types import TextRecord
 
 
@@ -38,13 +38,13 @@ class SimilarityTask(Task):
         )
 
     @classmethod
-    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+    def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         keep = (columns.label or "score",) if with_target else ()
         text, pair = columns.text or "sentence1", columns.pair or "sentence2"
         return SourceOptions(text, pair, columns.id, keep=keep, format=columns.format)
 
     @classmethod
-    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+    def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
         bare = replace(record, kept={})
         if not with_target:
             return Example(bare)

@@ -32,8 +32,18 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Columns of the data that were named; None: those that the task looks for."""
+class DataColumns:
+    """Columns of the data; None: those that the task looks for.
+
+    Attributes:
+        text: of the text (questions, for `qa`).
+        pair: of the second text of a pair (contexts; targets, for `seq2seq`).
+        label: of the class, tags, score or answers.
+        words: with a list of words, for `ner`.
+        id: of the user's own identifier, which `predict` hands on.
+        format: how the source is read, whatever its ending.
+        split: that says `train` or `dev`.
+    """
 
     text: str | None = None
     pair: str | None = None
@@ -135,12 +145,12 @@ class Task(ABC):
 
     @classmethod
     @abstractmethod
-    def source(cls, columns: Columns, with_target: bool) -> SourceOptions:
+    def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         """How to read the data."""
 
     @classmethod
     @abstractmethod
-    def example(cls, record: TextRecord, columns: Columns, with_target: bool) -> Example:
+    def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
         """An example of one record.
 
         Raises:
