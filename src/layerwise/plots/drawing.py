@@ -33,7 +33,7 @@ TITLE, LEGEND = 10, 8
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, without pyplot's global state."""
-    require("matplotlib", "layerwise[plots]", "drawing a figure")
+    require("matplotlib", "matplotlib>=3.9", "drawing a figure")
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

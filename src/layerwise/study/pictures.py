@@ -148,7 +148,7 @@ def _axes(shares: npt.NDArray[np.float64]) -> tuple[str, str]:
 def _umap(vectors: Vectors, seed: int) -> npt.NDArray[np.float64]:
     with warnings.catch_warnings():  # of numba and scikit-learn, about themselves
         warnings.simplefilter("ignore")
-        umap: Any = require("umap", "layerwise[plots]", "--method umap")
+        umap: Any = require("umap", "umap-learn>=0.5.9", "--method umap")
         near = min(15, len(vectors) - 1)
         init = "spectral" if len(vectors) > 20 else "random"
         made = umap.UMAP(n_neighbors=near, metric="cosine", random_state=seed, n_jobs=1, init=init)
