@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def command(
     model: Annotated[
-        str | None, typer.Argument(help="'minilm', a model folder, or a name on the Hub.")
+        str | None, typer.Argument(help="'minilm', 'bilingual', a model folder, or a name on the Hub.")
     ] = None,
     revision: options.RevisionOption = None,
     mermaid: Annotated[
@@ -125,4 +125,6 @@ def _families(as_json: bool) -> None:
         )
     out = console()
     out.print(table)
-    out.print("\nEach row was checked just now, on a tiny random model. 'minilm' (BERT) is embedded.")
+    out.print(
+        "\nEach row was checked just now, on a tiny random model. 'minilm' and 'bilingual' (BERT) are embedded."
+    )

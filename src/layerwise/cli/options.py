@@ -11,7 +11,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="'minilm' (embedded), a model folder, or a name on the Hugging Face Hub.",
+        help="'minilm' or 'bilingual' (embedded), a model folder, or a name on the Hugging Face Hub.",
     ),
 ]
 RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")]

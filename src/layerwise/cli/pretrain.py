@@ -27,7 +27,7 @@ def command(
         typer.Option(
             "--model",
             "-m",
-            help="Go on from this BERT: 'minilm' (embedded), a folder, or a name on the Hugging Face Hub.",
+            help="Go on from this BERT: 'minilm' or 'bilingual' (embedded), a folder, or a name on the Hugging Face Hub.",
             show_default="random weights",
         ),
     ] = None,

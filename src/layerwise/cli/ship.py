@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="'minilm', a model folder, or a name on the Hub.")],
+    model: Annotated[
+        str, typer.Argument(help="'minilm', 'bilingual', a model folder, or a name on the Hub.")
+    ],
     layer: Annotated[str, typer.Option("--layer", "-l", help="The layer to ship: 1..N, -1.., or 'final'.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The folder to write.")],
     pooling: Annotated[

@@ -106,7 +106,7 @@ class Encoder:
         """Load a model and check, layer by layer, that it is read rightly.
 
         Args:
-            model: `"minilm"` (embedded), a local folder, or a name on the Hugging Face Hub.
+            model: `"minilm"` or `"bilingual"` (embedded), a local folder, or a name on the Hugging Face Hub.
             revision: branch, tag or commit on the Hub.
             device: `"auto"`, `"cpu"`, `"cuda"`, …
             dtype: `"float32"`, `"bfloat16"` or `"float16"`, the precision of the forward pass.
