@@ -69,6 +69,14 @@ def test_it_begins_where_the_model_was(first: Path, text: Path, tmp_path: Path) 
     assert ours == theirs
 
 
+def test_the_pairs_of_the_run_before_are_noticed(first: Path, text: Path, tmp_path: Path) -> None:
+    for seed, again in ((0, True), (1, False)):
+        said: list[str] = []
+        how = TrainingSettings(steps=1, seed=seed)
+        pretrain(text, tmp_path / f"{seed}", model=str(first), shape=SAME, settings=how, say=said.append)
+        assert any("the same pairs come again" in line for line in said) is again
+
+
 def test_a_resumed_run_has_the_losses_of_an_undisturbed_one(first: Path, text: Path, tmp_path: Path) -> None:
     how = TrainingSettings(steps=12, log_every=1)
     shape = PretrainShape(vocab_size=200, layers=1, max_length=64, batch_tokens=1024, dropout=0.1)

@@ -25,7 +25,7 @@ from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, Preparing
 from layerwise.train.pretraining.shape import PretrainShape
-from layerwise.train.pretraining.start import Source, Start, at_random, open_source, trained
+from layerwise.train.pretraining.start import Source, Start, at_random, open_source, same_pairs, trained
 from layerwise.train.processes import this_process
 from layerwise.train.run_folder import (
     CHECKPOINTS,
@@ -142,6 +142,11 @@ def pretrain(
             source = None if files is None else open_source(files, form)
             if state.is_main_process:
                 own = None if source is None else source.tokenizer
+                if files is not None and same_pairs(files.folder, document):
+                    say(
+                        f"{files.name} was pretrained on these sources with seed {how.seed} too: the same pairs come again, "
+                        "in the same order; pass another --seed for others"
+                    )
                 work = Preparing(sources, format, text_column, form, own, say)
                 work.make_ready(folder, document, resume)
         if prepare_only:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from layerwise.models.pruned import drop_blocks
 from layerwise.models.tokenization import longest_window
 from layerwise.train.pretraining.shape import PretrainShape
 from layerwise.train.pretraining.transfer import Transfer
+from layerwise.train.run_folder import RUN
 
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 _NEEDED = ("cls_token", "sep_token", "mask_token", "pad_token")
@@ -55,6 +58,16 @@ class Start:
     model: BertForPreTraining
     dropouts: dict[str, float]
     notes: tuple[str, ...] = ()
+
+
+def same_pairs(earlier: Path, document: Mapping[str, Any]) -> bool:
+    """Whether the run that left its model in the folder `earlier` drew the pairs that this one will draw."""
+    try:
+        before = json.loads((earlier / RUN).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    alike = all(before.get(name) == document[name] for name in ("corpus", "seed", "max_length"))
+    return alike and document["vocab_size"] is None
 
 
 def open_source(files: ModelFiles, form: PretrainShape) -> Source:
