@@ -104,7 +104,7 @@ class TrainingSettings:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether a device has units for bfloat16: on a CPU without them it is a hundred times slower."""
+    """Whether a device has units for bfloat16: on a CPU without them it is more than ten times slower."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
