@@ -189,6 +189,8 @@ def test_wikiann_has_the_language_before_each_word(write: Write) -> None:
     first, second = read(write("train", content), format="conll", keep=("form", "label"))
     assert first.kept["form"] == surfaces(first) == ["Le", "Havre", "17"]
     assert first.kept["label"] == ["O", "B-LOC", "O"] and second.text == "fr:wiki"
+    simple = write("simple", "simple:Le\tO\nsimple:Havre\tB-LOC\n")
+    assert texts(simple, format="conll") == ["Le Havre"]
     [mixed] = read(write("own.conll", "re:mind\tO\nparis\tB-LOC\n"))
     assert mixed.text == "re:mind paris", "a colon in one word is part of it"
 

@@ -26,7 +26,7 @@ TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
 """A label of a word: `O`, or its place in a chunk and the chunk's kind."""
 
 _PLACED = regex.compile(r"(\S)\d")
-_LANGUAGE = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*:)\S")
+_LANGUAGE = re.compile(r"((?:[a-z]{2,3}(?:-[a-z]+)*|simple):)\S")
 
 
 @dataclass(frozen=True)
