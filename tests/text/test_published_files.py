@@ -189,10 +189,12 @@ def test_wikiann_has_the_language_before_each_word(write: Write) -> None:
     first, second = read(write("train", content), format="conll", keep=("form", "label"))
     assert first.kept["form"] == surfaces(first) == ["Le", "Havre", "17"]
     assert first.kept["label"] == ["O", "B-LOC", "O"] and second.text == "fr:wiki"
+    mixed = write("all", "en:Le\tO\nen:\tO\n\nbe-x-old:Havre\tB-LOC\n")
+    assert texts(mixed, format="conll") == ["Le en:", "Havre"]
     simple = write("simple", "simple:Le\tO\nsimple:Havre\tB-LOC\n")
     assert texts(simple, format="conll") == ["Le Havre"]
-    [mixed] = read(write("own.conll", "re:mind\tO\nparis\tB-LOC\n"))
-    assert mixed.text == "re:mind paris", "a colon in one word is part of it"
+    [own] = read(write("own.conll", "re:mind\tO\nparis\tB-LOC\n"))
+    assert own.text == "re:mind paris", "a colon in one word is part of it"
 
 
 GERMEVAL = (
@@ -210,6 +212,8 @@ def test_germeval_numbers_its_rows(write: Write, end: str) -> None:
     assert (first.text, second.text) == ("Der Hafen Havre", "Kieler #")
     assert first.kept["label"] == ["O", "O", "B-LOC"] and first.kept["number"] == ["1", "2", "3"]
     assert (second.kept["label"], second.kept["nested"]) == (["B-ORG", "O"], ["B-LOCderiv", "O"])
+    short = write("short.conll", "#\thttp://de.wikipedia.org/wiki/Kiel [2009-10-17] \n1\tKiel\tB-LOC\tO\n")
+    assert read(short, keep=("label",))[0].kept == {"label": ["B-LOC"]} and texts(short) == ["Kiel"]
     years = write("years.conll", "1\tNUM\tO\n2\tNUM\tO\n\n7\tNUM\tO\n")
     assert texts(years) == ["1 2", "7"], "numbers that do not count the rows are words"
     numbered = write("own.conll", "1 Kiel NE B-LOC\n2 ruft VVFIN O\n")

@@ -54,8 +54,7 @@ def find_sources(
             f"pairs='separate' encodes two texts apart, and only {text_column!r} was named: name the column of the "
             "second with --pair-column, or leave both names out where they are sentence1 and sentence2."
         )
-    paths = [source] if isinstance(source, str | Path) else list(source)
-    return Sources(paths, SourceOptions(text_column, pair_column, id_column, words_column, keep, format))
+    return Sources(source, SourceOptions(text_column, pair_column, id_column, words_column, keep, format))
 
 
 def read_first(sources: Sources) -> None:

@@ -17,7 +17,7 @@ NAMES = {
 }
 
 COMMENT = re.compile(
-    r"# ?id\b|# (sent_id|text|newdoc|newpar)\b.*=|#(begin|end) document\b|#\t.*\t\[\d{4}-\d\d-\d\d\]$"
+    r"# ?id\b|# (sent_id|text|newdoc|newpar)\b.*=|#(begin|end) document\b|(?P<dated>#\t.*\[\d{4}-\d\d-\d\d\]\s*$)"
 )
 """MultiCoNER writes `# id 5f0b... domain=en` before a sentence, others as CoNLL-U does, OntoNotes
 `#begin document (...)`, GermEval an address and a date behind tabs; a lone `#` is a word (in tweets)."""
@@ -26,7 +26,7 @@ TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
 """A label of a word: `O`, or its place in a chunk and the chunk's kind."""
 
 _PLACED = regex.compile(r"(\S)\d")
-_LANGUAGE = re.compile(r"((?:[a-z]{2,3}(?:-[a-z]+)*|simple):)\S")
+_LANGUAGE = re.compile(r"^(?:[a-z]{2,3}(?:-[a-z]+)*|simple):")
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ def layout_of_rows(head: bytes) -> Layout:
     """
     lines = head.decode("utf-8", "replace").removeprefix("\ufeff").split("\n")
     lines = lines[:-1] or lines  # the last may be cut off
-    found = [split(line) for line in (line.rstrip("\r") for line in lines) if not COMMENT.match(line)]
+    lines = [line.rstrip("\r") for line in lines]
+    comments = list(filter(None, map(COMMENT.match, lines)))
+    found = [split(line) for line in lines if not COMMENT.match(line)]
     sentences = [list(rows) for filled, rows in groupby(found, bool) if filled]
     rows = [row for sentence in sentences for row in sentence if row[0] != "-DOCSTART-"]
     if not rows:
         return Layout(NAMES[1])
-    if len(rows[0]) > 2 and _are_numbered(sentences):
+    dated = any(comment["dated"] for comment in comments)
+    if len(rows[0]) > 2 and _are_numbered(sentences) and (dated or max(map(len, sentences)) > 1):
         return Layout(_names_behind_numbers(rows))
-    forms = [row[0] for row in rows]
-    if prefix := _LANGUAGE.match(forms[0]):
-        before = prefix[1]
-        if all(form.startswith(before) and form != before for form in forms):
-            return Layout(_names(len(rows[0])), lambda form: form.removeprefix(before))
+    if all(_LANGUAGE.match(row[0]) for row in rows):
+        return Layout(_names(len(rows[0])), _without_language)
     if _are_placed([row[0] for row in sentences[0]]):
         return Layout(_names(len(rows[0])), lambda form: _PLACED.sub(r"\1", form) if len(form) == 2 else form)
     return Layout(_names(len(rows[0])))
@@ -78,15 +78,19 @@ def layout_of_rows(head: bytes) -> Layout:
 
 def _are_numbered(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
     counts = ([row[0] for row in sentence] for sentence in sentences)
-    return max(map(len, sentences)) > 1 and all(
-        numbers == [str(number) for number in range(1, len(numbers) + 1)] for numbers in counts
-    )
+    return all(numbers == [str(number) for number in range(1, len(numbers) + 1)] for numbers in counts)
 
 
 def _names_behind_numbers(rows: Sequence[Sequence[str]]) -> Sequence[str]:
     if len(rows[0]) == 4 and all(len(row) > 2 and TAG.fullmatch(row[2]) for row in rows):
         return ("number", "form", "label", "nested")
     return ("number", *_names(len(rows[0]) - 1))
+
+
+def _without_language(form: str) -> str:
+    return (
+        _LANGUAGE.sub("", form, count=1) or form
+    )  # a language without a word is left: a word has a character
 
 
 def _are_placed(forms: Sequence[str]) -> bool:

@@ -5,18 +5,35 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from layerwise.errors import SourceError
+from layerwise.errors import SourceError, UsageError
 from layerwise.text.formats import format_of
 from layerwise.text.local_files import find_local
 from layerwise.text.remote_files import find_remote, open_remote, public, size_remote
 from layerwise.text.stream import MAGIC, CountedBytes, Stream
 
 STDIN = "-"
+
+
+def source_names(given: Any) -> list[str]:
+    """One source, or several, as strings.
+
+    Raises:
+        UsageError: one is neither a string nor a path.
+    """
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | Path)
+    sources = list(given) if several else [given]
+    for one in sources:
+        if not isinstance(one, str | Path):
+            raise UsageError(
+                f"a source is {repr(one)[:60]}: expected the name of a file, a folder, a glob or a URL; write texts that "
+                "are in memory to a file (.jsonl) first."
+            )
+    return [str(one) for one in sources]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from layerwise.errors import SourceError, choose
 from layerwise.text.columns import SourceOptions
 from layerwise.text.fingerprints import fingerprint_of
 from layerwise.text.formats import FORMATS, GIVE_WORDS, READERS, Reader
-from layerwise.text.locations import Location, locate
+from layerwise.text.locations import Location, locate, source_names
 from layerwise.text.parquet import parquet_types
 from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
@@ -41,14 +41,14 @@ class Sources:
     Raises:
         SourceError: a source does not exist, cannot be read, or has an unknown ending.
         MissingExtraError: a URL needs a package that is not installed.
-        UsageError: an unknown format.
+        UsageError: an unknown format, or a source that is neither a string nor a path.
     """
 
     def __init__(self, sources: str | Path | Sequence[str | Path], options: SourceOptions = DEFAULTS) -> None:
         self.options = options
         if options.format is not None:
             choose("format", options.format, FORMATS)
-        self.files = locate([sources] if isinstance(sources, str | Path) else sources, options.format)
+        self.files = locate(source_names(sources), options.format)
         sizes = [file.size for file in self.files]
         self.total_bytes = None if None in sizes else sum(size for size in sizes if size is not None)
         self._finished = 0

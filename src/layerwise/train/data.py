@@ -99,6 +99,20 @@ def read_examples(
             skipped(error)
 
 
+def whole_data(columns: DataColumns) -> DataColumns:
+    """The columns, where all rows are read.
+
+    Raises:
+        UsageError: a column was named that splits the data.
+    """
+    if columns.split is not None:
+        raise UsageError(
+            f"the column {columns.split!r} was named as the one that splits the data, and here all rows are read: leave it "
+            "out, and give the part that is meant in a file of its own."
+        )
+    return columns
+
+
 def _with_hint(
     records: Iterator[TextRecord], columns: DataColumns, with_target: bool
 ) -> Iterator[TextRecord]:

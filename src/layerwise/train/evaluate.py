@@ -11,8 +11,10 @@ from layerwise.models.heads import kind_of_head
 from layerwise.models.load import pick_device
 from layerwise.models.locate import locate
 from layerwise.reports.training import EvaluationReport
-from layerwise.train.data import Skipped, known_to, read_examples
+from layerwise.text.locations import source_names
+from layerwise.train.data import Skipped, known_to, read_examples, whole_data
 from layerwise.train.folder import load_trained, read_document
+from layerwise.train.given import name_of, plain
 from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.evaluate import pretraining_scores
 from layerwise.train.settings import pick_precision, require_training
@@ -21,7 +23,7 @@ from layerwise.train.tasks.task import DataColumns
 
 
 def evaluate(
-    model: str,
+    model: str | Path,
     data: str | Path | Sequence[str | Path],
     *,
     columns: DataColumns | None = None,
@@ -50,18 +52,19 @@ def evaluate(
     began = time.perf_counter()
     place = pick_device(device)
     chosen = pick_precision(precision, place)
-    files = locate(model, revision, allow_pickle)
+    name, sources = name_of(model), source_names(data)
+    named = whole_data(plain(columns, DataColumns, "columns"))
+    files = locate(name, revision, allow_pickle)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
-        given = [str(one) for one in ([data] if isinstance(data, str | Path) else data)]
-        scores, masked = pretraining_scores(files, kind, given, columns or DataColumns(), place, chosen)
+        scores, masked = pretraining_scores(files, kind, sources, named, place, chosen)
         spent = time.perf_counter() - began
-        return EvaluationReport("pretraining", model, masked, "masked_accuracy", scores, None, spent)
-    trained = load_trained(model, revision, allow_pickle).to_run()
+        return EvaluationReport("pretraining", name, masked, "masked_accuracy", scores, None, spent)
+    trained = load_trained(name, revision, allow_pickle).to_run()
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
         task.beams = beams
-    examples = list(read_examples(type(task), data, columns or DataColumns(), skipped))
+    examples = list(read_examples(type(task), sources, named, skipped))
     examples = known_to(task, examples, skipped)
     if not examples:
         raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
@@ -72,7 +75,7 @@ def evaluate(
     scores = task.scores(examples, predictions)
     return EvaluationReport(
         task.name,
-        model,
+        name,
         len(examples),
         task.metric,
         {task.metric: scores[task.metric], **scores},

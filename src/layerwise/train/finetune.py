@@ -17,12 +17,14 @@ from layerwise.models.embedded import MINILM
 from layerwise.models.layered import HeadOnStates, LayeredModel
 from layerwise.models.locate import locate
 from layerwise.reports.training import FinetuneReport, TrainingProgress
+from layerwise.text.locations import source_names
 from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
+from layerwise.train.given import name_of, plain
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.predictor import Predictor
 from layerwise.train.processes import in_shares, this_process
@@ -51,7 +53,7 @@ def finetune(
     data: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    model: str = MINILM,
+    model: str | Path = MINILM,
     dev: str | Path | Sequence[str | Path] | None = None,
     columns: DataColumns | None = None,
     choices: FinetuneChoices | None = None,
@@ -87,14 +89,14 @@ def finetune(
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()
-    chosen, how, named = (
-        choices or FinetuneChoices(),
-        settings or TrainingSettings(),
-        columns or DataColumns(),
-    )
+    chosen = plain(choices, FinetuneChoices, "choices")
+    how = plain(settings, TrainingSettings, "settings")
+    named = plain(columns, DataColumns, "columns")
+    name, train = name_of(model), source_names(data)
+    held_out = None if dev is None else source_names(dev)
     choose("task", task, TASKS)
     how.check()
-    if named.split is not None and dev is not None:
+    if named.split is not None and held_out is not None:
         raise UsageError("--dev and --split were given: expected one of them.")
     chosen.refuse_unfit(task)
     state, device = this_process(how.device)
@@ -106,20 +108,20 @@ def finetune(
             f"expected a multiple of {shares}."
         )
     folder = Path(output).expanduser()
-    document = same_run(task, model, data, dev, named, chosen, how, skip_bad)
+    document = same_run(task, name, train, held_out, named, chosen, how, skip_bad)
     with ExitStack() as stack:
         with state.main_process_first():
             if state.is_main_process:
                 refuse(folder, document, resume, overwrite)
                 stack.enter_context(held(folder))
                 if folder.exists():  # in what is not there no model lies
-                    refuse_own_source(folder, locate(model, revision, allow_pickle).folder)
+                    refuse_own_source(folder, locate(name, revision, allow_pickle).folder)
         return _Finetuning(
             kind=TASKS[task],
-            name=model,
-            data=data,
+            name=name,
+            data=train,
             folder=folder,
-            dev=dev,
+            dev=held_out,
             columns=named,
             chosen=chosen,
             how=how,

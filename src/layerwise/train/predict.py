@@ -14,6 +14,7 @@ from layerwise.models.locate import ModelFiles, locate
 from layerwise.text.sources import SourceOptions, Sources
 from layerwise.train.data import Skipped, read_examples
 from layerwise.train.folder import load_trained, read_document
+from layerwise.train.given import name_of, plain
 from layerwise.train.masked import MaskFiller
 from layerwise.train.predictor import Predictor
 from layerwise.train.settings import pick_precision, require_training
@@ -22,7 +23,7 @@ from layerwise.train.tasks.task import DataColumns, Example, Prediction
 
 
 def predict(
-    model: str,
+    model: str | Path,
     source: str | Path | Sequence[str | Path],
     *,
     columns: DataColumns | None = None,
@@ -57,8 +58,8 @@ def predict(
         raise UsageError(f"the limit is {limit}: expected at least 1 text.")
     place = pick_device(device)
     chosen, tokens = pick_precision(precision, place), batch_tokens or 4096
-    files = locate(model, revision, allow_pickle)
-    named, skipped = columns or DataColumns(), Skipped(skip_bad)
+    files = locate(name_of(model), revision, allow_pickle)
+    named, skipped = plain(columns, DataColumns, "columns"), Skipped(skip_bad)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
         records = Sources(

@@ -28,28 +28,20 @@ FINISHED = "config.json"
 def same_run(
     task: str,
     model: str,
-    data: Any,
-    dev: Any,
+    data: list[str],
+    dev: list[str] | None,
     named: DataColumns,
     chosen: FinetuneChoices,
     how: TrainingSettings,
     skip: bool,
 ) -> dict[str, Any]:
     """What has to be the same for a fine-tuning to go on."""
-
-    def listed(given: Any) -> Any:
-        return (
-            None
-            if given is None
-            else [str(one) for one in ([given] if isinstance(given, str | Path) else given)]
-        )
-
     same = {key: value for key, value in how.document().items() if key not in ("device", "accumulate")}
     return {
         "task": task,
         "model": model,
-        "data": listed(data),
-        "dev": listed(dev),
+        "data": data,
+        "dev": dev,
         **{f"column {key}": value for key, value in asdict(named).items()},
         **asdict(chosen),
         **same,

@@ -17,6 +17,8 @@ from layerwise.errors import UsageError
 from layerwise.models.load import quiet
 from layerwise.models.locate import locate
 from layerwise.reports.training import PretrainReport, TrainingProgress
+from layerwise.text.locations import source_names
+from layerwise.train.given import name_of, plain
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
 from layerwise.train.pretraining.corpus import Corpus
@@ -58,7 +60,7 @@ def pretrain(
     corpus: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
-    model: str | None = None,
+    model: str | Path | None = None,
     shape: PretrainShape | None = None,
     settings: TrainingSettings | None = None,
     save_every: int = 500,
@@ -100,8 +102,10 @@ def pretrain(
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()
-    form = (shape or PretrainShape()).filled(model)
-    how = settings or TrainingSettings(steps=10_000, warmup=0.05, log_every=50)
+    name, sources = None if model is None else name_of(model), source_names(corpus)
+    form = plain(shape, PretrainShape, "shape").filled(name)
+    usual = TrainingSettings(steps=10_000, warmup=0.05, log_every=50)
+    how = plain(settings or usual, TrainingSettings, "settings")
     how.check()
     if save_every < 1:
         raise UsageError(f"save-every is {save_every}: expected at least 1 step.")
@@ -113,7 +117,6 @@ def pretrain(
     precision = pick_precision(how.precision, device)
     shares = state.num_processes * how.accumulate
     pairs = max(form.batch_tokens // form.max_length // shares, 1) * shares
-    sources = [str(one) for one in ([corpus] if isinstance(corpus, str | Path) else corpus)]
     folder = Path(output).expanduser()
     same = {
         key: value
@@ -121,10 +124,10 @@ def pretrain(
         if key not in ("device", "accumulate", "epochs", "batch_size")
     }
     with state.main_process_first():  # it may have to be fetched
-        files = None if model is None else locate(model, revision, allow_pickle)
+        files = None if name is None else locate(name, revision, allow_pickle)
     document = {
         "corpus": sources,
-        "model": model,
+        "model": name,
         "weights_sha256": None if files is None else files.weights_sha256,
         **asdict(form),
         **same,

@@ -20,7 +20,9 @@ from layerwise.models.shipped import PRUNED
 from layerwise.models.stored_dtype import dtype_of, stored_as
 from layerwise.reports.training import Pruned, PruneReport
 from layerwise.shipping.target import whole_folder
-from layerwise.train.data import Skipped
+from layerwise.text.locations import source_names
+from layerwise.train.data import Skipped, whole_data
+from layerwise.train.given import name_of, plain
 from layerwise.train.pruning.importance import head_importance, least_important, least_useful_blocks
 from layerwise.train.pruning.int8 import PATH, quantise, require_int8
 from layerwise.train.pruning.magnitude import zero_smallest
@@ -74,7 +76,7 @@ class PruneCuts:
 
 
 def prune(
-    model: str,
+    model: str | Path,
     output: str | Path,
     cuts: PruneCuts,
     *,
@@ -98,15 +100,16 @@ def prune(
         SourceError: the data cannot be read.
     """
     require_training()
-    given = [str(one) for one in ([data] if isinstance(data, str | Path) else data)]
+    given, cuts = source_names(data), plain(cuts, PruneCuts, "cuts")
+    name, named = name_of(model), whole_data(plain(columns, DataColumns, "columns"))
     cuts.check(bool(given))
     if cuts.int8:
         require_int8()
-    files = locate(model, revision, allow_pickle)
+    files = locate(name, revision, allow_pickle)
     target, skipped = Path(output).expanduser(), Skipped(skip_bad)
     torch.manual_seed(0)
     with whole_folder(target, files.folder, overwrite) as folder:
-        subject = subject_of(files, given, columns or DataColumns(), skipped)
+        subject = subject_of(files, given, named, skipped)
         if given and not subject.features:
             raise UsageError("no row of the data can be used: leave --skip-bad out to see why.")
         before = _before(subject, files.folder)
@@ -119,7 +122,7 @@ def prune(
             ]
         heads = {str(block): numbers for block, numbers in removed_heads(subject.encoder.config).items()}
         with stored_as(subject.model, dtype_of(files)):
-            subject.save(folder, {"from": model, "heads": heads, **_named(cuts)})
+            subject.save(folder, {"from": name, "heads": heads, **_named(cuts)})
         if cuts.int8:
             notes += [
                 "The graph in int8 is for onnxruntime (onnx/model_quantized.onnx); the weights beside it are whole."
@@ -131,7 +134,7 @@ def prune(
             after.append(_measured("after, int8", subject, folder, run))
         (folder / PRUNED).write_text(_as_json(_named(cuts)), "utf-8")
     return PruneReport(
-        model=model,
+        model=name,
         output=str(target),
         metric=subject.metric if given else "",
         rows=(before, *after),
