@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.errors import ColumnError, LabelError, LayerwiseError, SourceError, UsageError
+from layerwise.text.locations import source_names
 from layerwise.text.sources import Sources
 from layerwise.train.squad_json import read_squad, squad_files
 from layerwise.train.tasks.task import DataColumns, Example, Task
@@ -69,7 +70,7 @@ def read_examples(
         raise UsageError(
             f"--words-column {columns.words} was given, and {task.name} reads texts: name their column with --text-column."
         )
-    given = [data] if isinstance(data, str | Path) else list(data)
+    given = source_names(data)
     files = squad_files(given, columns.format) if task.name == "qa" else []
     if files and columns.split is not None:
         raise UsageError(

@@ -86,6 +86,8 @@ def pretrain(
         model: a BERT that training goes on from, with its vocabulary, or, if the shape has a `vocab_size`, with a new
             one, to which the vectors of its pieces go over. None: begin with random weights.
         shape: what is trained, on what length of text.
+        settings: `batch_size` and `evaluate_every` are not read: the shape has `batch_tokens`, and held-out documents
+            are scored at each checkpoint.
         save_every: steps between two checkpoints, at which the held-out documents are scored.
         minutes: stop after so many, with a checkpoint.
         prepare_only: train the vocabulary and tokenise the corpus, and stop there.
