@@ -153,8 +153,8 @@ def prepare(
             parts.append({"name": name, "first": first, "last": len(ends) - 1})
     if len(ends) < 3:
         raise SourceError(
-            f"the corpus has {'one document' if len(ends) == 2 else 'no document'}: expected at least two, with an empty line between them in .txt; a "
-            "pair of sentences that do not belong together needs a second one."
+            f"the corpus has {'one document' if len(ends) == 2 else 'no document'}: expected at least two, with an empty "
+            "line between them in .txt; a pair of sentences that do not belong together needs a second one."
         )
     np.save(draft / "sentences.npy", np.array(sentences, np.int64))
     np.save(draft / "documents.npy", np.array(ends, np.int64))
