@@ -20,7 +20,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.mark.parametrize("name", [MINILM, BILINGUAL])
 def test_the_weights_are_checked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHA256, name, "0" * 64)
-    with pytest.raises(UnsafeWeightsError, match="expected 0{64}; (reinstall them: pip|install layerwise again)"):
+    with pytest.raises(
+        UnsafeWeightsError, match="expected 0{64}; (reinstall them: pip|install layerwise again)"
+    ):
         Encoder.from_pretrained(name)
 
 
