@@ -82,7 +82,7 @@ def main(device: torch.device = CPU, pairs: int = PAIRS) -> None:
     note = (
         ""
         if "bf16" in precisions
-        else "\n\nThis processor has no units for bfloat16, which is left out; `benchmarks/README.md` says what it costs here."
+        else "\n\nThis processor has no units for bfloat16: what it costs here is in `benchmarks/README.md`."
     )
     what = f"Forward and backward pass, {BATCHES} batches of {pairs} pairs, medians of {ROUNDS} rounds."
     body = f"{what}\n\n{table(head, rows)}{note}"
