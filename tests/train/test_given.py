@@ -71,6 +71,13 @@ def test_paths_generators_and_numbers_of_numpy_train(tiny: Path, texts: Path, tm
     assert len(list(layerwise.predict(tmp_path / "out", texts, limit=np.int64(3)))) == 3
 
 
+def test_an_output_that_is_no_folder_is_refused(tiny: Path, texts: Path) -> None:
+    with pytest.raises(UsageError, match="output is None: expected the folder to write"):
+        layerwise.finetune("classify", texts, None, model=tiny)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="output is None"):
+        layerwise.prune(tiny, None, PruneCuts(drop_layers=(1,)))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("data", [[{"text": "a"}], b"texts.tsv", None, 3])
 def test_what_is_no_source_is_refused(tiny: Path, tmp_path: Path, data: Any) -> None:
     for call in (

@@ -24,7 +24,7 @@ from layerwise.train.choices import FinetuneChoices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
-from layerwise.train.given import name_of, plain
+from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.predictor import Predictor
 from layerwise.train.processes import in_shares, this_process
@@ -107,7 +107,7 @@ def finetune(
             f"the batch size is {how.batch_size}, for {state.num_processes} processes and --accumulate {how.accumulate}: "
             f"expected a multiple of {shares}."
         )
-    folder = Path(output).expanduser()
+    folder = folder_of(output)
     document = same_run(task, name, train, held_out, named, chosen, how, skip_bad)
     with ExitStack() as stack:
         with state.main_process_first():

@@ -48,6 +48,17 @@ def name_of(model: Any) -> str:
     raise UsageError(f"model is {_shown(model)}: expected the name of a model or its folder.")
 
 
+def folder_of(output: Any) -> Path:
+    """The folder to write.
+
+    Raises:
+        UsageError: it is neither a string nor a path.
+    """
+    if isinstance(output, str | Path):
+        return Path(output).expanduser()
+    raise UsageError(f"output is {_shown(output)}: expected the folder to write.")
+
+
 def _plain_value(value: Any, hint: Any, name: str) -> Any:
     allowed = [hint] if get_origin(hint) is tuple or not get_args(hint) else list(get_args(hint))
     if value is None and NoneType in allowed:

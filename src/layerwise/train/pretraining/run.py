@@ -18,7 +18,7 @@ from layerwise.models.load import quiet
 from layerwise.models.locate import locate
 from layerwise.reports.training import PretrainReport, TrainingProgress
 from layerwise.text.locations import source_names
-from layerwise.train.given import name_of, plain
+from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
 from layerwise.train.pretraining.corpus import Corpus
@@ -119,7 +119,7 @@ def pretrain(
     precision = pick_precision(how.precision, device)
     shares = state.num_processes * how.accumulate
     pairs = max(form.batch_tokens // form.max_length // shares, 1) * shares
-    folder = Path(output).expanduser()
+    folder = folder_of(output)
     same = {
         key: value
         for key, value in how.document().items()

@@ -22,7 +22,7 @@ from layerwise.reports.training import Pruned, PruneReport
 from layerwise.shipping.target import whole_folder
 from layerwise.text.locations import source_names
 from layerwise.train.data import Skipped, whole_data
-from layerwise.train.given import name_of, plain
+from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.pruning.importance import head_importance, least_important, least_useful_blocks
 from layerwise.train.pruning.int8 import PATH, quantise, require_int8
 from layerwise.train.pruning.magnitude import zero_smallest
@@ -106,7 +106,7 @@ def prune(
     if cuts.int8:
         require_int8()
     files = locate(name, revision, allow_pickle)
-    target, skipped = Path(output).expanduser(), Skipped(skip_bad)
+    target, skipped = folder_of(output), Skipped(skip_bad)
     torch.manual_seed(0)
     with whole_folder(target, files.folder, overwrite) as folder:
         subject = subject_of(files, given, named, skipped)
