@@ -66,7 +66,8 @@ def same_pairs(earlier: Path, document: Mapping[str, Any]) -> bool:
         before = json.loads((earlier / RUN).read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    alike = all(before.get(name) == document[name] for name in ("corpus", "seed", "max_length"))
+    names = ("corpus", "seed", "max_length")
+    alike = isinstance(before, dict) and all(before.get(name) == document[name] for name in names)
     return alike and document["vocab_size"] is None
 
 
