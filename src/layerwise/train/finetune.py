@@ -185,7 +185,10 @@ class _Finetuning:
         trained: Any = model
         if isinstance(model, LayeredModel) and model.frozen:
             assert isinstance(batches, TokenBatches)
-            remember_states(model.to(self.device), flat, batches, task, self.precision)
+            processes = self.state.num_processes
+            remember_states(
+                model.to(self.device), flat, batches, task, self.precision, self.folder, processes
+            )
             trained, batches = HeadOnStates(model), StateBatches()
         predictor = Predictor(trained.to(self.device), task, batches, self.device, self.precision)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from layerwise.errors import DeviceMemoryError
+from layerwise.errors import LayerwiseError
 from layerwise.models.layered import LayeredModel
 from layerwise.text.batching import padded
 from layerwise.train.batches import TokenBatches
@@ -16,19 +21,33 @@ from layerwise.train.predictor import autocast
 from layerwise.train.tasks.task import Feature, Task
 
 BATCH_TOKENS = 4096
-SHARE_OF_MEMORY = 0.6
+SHARE_OF_MEMORY = 0.4
+"""Of the machine's memory, over all processes: states that take more lie in a file."""
 
 
 def remember_states(
-    model: LayeredModel, features: Sequence[Feature], batches: TokenBatches, task: Task, precision: str
+    model: LayeredModel,
+    features: Sequence[Feature],
+    batches: TokenBatches,
+    task: Task,
+    precision: str,
+    folder: Path,
+    processes: int = 1,
 ) -> None:
     """Run the encoder over all features and keep, in float32, the states at their places.
 
+    Args:
+        folder: where what the memory does not hold is put while the process lives.
+        processes: how many on this machine keep them, each for itself.
+
     Raises:
-        DeviceMemoryError: they would not fit in this machine's memory, or a batch not on the device.
+        LayerwiseError: neither memory nor disk has room for them.
+        DeviceMemoryError: a batch does not fit on the device.
     """
     sequences = [*features, *(one.other for one in features if one.other is not None)]
-    _refuse_too_many(model, sequences, task)
+    places = [1 if task.pooled else len(one.places) for one in sequences]
+    ends = list(accumulate(places))
+    kept = _room((ends[-1], len(model.layers), int(model.config.hidden_size)), folder, processes)
     device = next(model.parameters()).device
     model.eval()
     for rows in padded([len(one.input_ids) for one in sequences], BATCH_TOKENS):
@@ -38,17 +57,27 @@ def remember_states(
         mask = inputs.pop("pool_mask", None)
         with within_memory(device, "lower --max-length"), torch.no_grad(), autocast(device, precision):
             states = model.states(inputs, mask).float().cpu()
-        for one, state in zip(part, states, strict=True):
-            one.states = state.clone() if task.pooled else state[torch.from_numpy(one.places)].clone()
+        for row, one, state in zip(rows, part, states, strict=True):
+            own = kept[ends[row] - places[row] : ends[row]]
+            own.copy_(state if task.pooled else state[torch.from_numpy(one.places)])
+            one.states = own[0] if task.pooled else own
 
 
-def _refuse_too_many(model: LayeredModel, sequences: Sequence[Feature], task: Task) -> None:
-    vectors = len(sequences) if task.pooled else sum(len(one.places) for one in sequences)
-    needed = vectors * len(model.layers) * int(model.config.hidden_size) * 4
+def _room(shape: tuple[int, int, int], folder: Path, processes: int) -> Tensor:
+    """A tensor of float32, in memory or in a file without a name, which is gone with the process however it ends."""
+    needed = 4 * int(np.prod(shape, dtype=np.int64))
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > SHARE_OF_MEMORY * there:
-        raise DeviceMemoryError(
-            f"the states of the frozen encoder take {needed / 1e9:,.0f} GB ({vectors:,} vectors of {len(model.layers)} "
-            f"layers), and this machine has {there / 1e9:,.0f} GB of memory: take fewer rows, leave --mix scalar out, or "
-            "train without --frozen."
-        )
+    if needed * processes <= SHARE_OF_MEMORY * there:
+        return torch.empty(shape)
+    folder.mkdir(parents=True, exist_ok=True)  # on another machine than the first process's
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # a page that the disk has no room for would end the process
+                os.posix_fallocate(file.fileno(), 0, needed)
+            return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=shape))
+    except OSError as error:
+        raise LayerwiseError(
+            f"the states of the frozen encoder take {needed / 1e9:,.1f} GB ({shape[0]:,} vectors of {shape[1]} layers); "
+            f"this machine has {there / 1e9:,.1f} GB of memory, and a file in {folder} cannot hold them "
+            f"({error.strerror}): make room there, take fewer rows, leave --mix scalar out, or train without --frozen."
+        ) from error

@@ -107,7 +107,7 @@ def pretrain(
     name, sources = None if model is None else name_of(model), source_names(corpus)
     form = plain(shape, PretrainShape, "shape").filled(name)
     usual = TrainingSettings(steps=10_000, warmup=0.05, log_every=50)
-    how = plain(settings or usual, TrainingSettings, "settings")
+    how = plain(usual if settings is None else settings, TrainingSettings, "settings")
     how.check()
     if save_every < 1:
         raise UsageError(f"save-every is {save_every}: expected at least 1 step.")
