@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from transformers import (
+    BertConfig,
+    BertForMaskedLM,
     BertForSequenceClassification,
     BertForTokenClassification,
     ElectraConfig,
     ElectraForPreTraining,
 )
 
-from layerwise.errors import ModelError, UsageError
+from layerwise.errors import ModelError, SourceError, UsageError
 from layerwise.models.load import quiet
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import FinetuneChoices, finetune
@@ -55,6 +57,38 @@ def test_a_text_that_is_cut_is_told(classifier: Path, tmp_path: Path) -> None:
     assert found.status == 0
     assert [json.loads(line)["text_id"] for line in found.out.splitlines()] == [0, 1]
     assert found.err == "layerwise: note: 1 text is longer than 16 tokens and cut at the end.\n"
+
+
+def test_identifiers_are_handed_on_past_rows_that_are_left_out(classifier: Path, tmp_path: Path) -> None:
+    rows = [{"key": "x", "text": "a hat"}, {"key": "y", "text": 5}, {"key": "z", "text": "a cat"}]
+    data = write_jsonl(tmp_path / "rows.jsonl", rows)
+    found = run(f"predict {classifier} {data} --id-column key --skip-bad --json")
+    assert found.status == 0
+    said = [json.loads(line) for line in found.out.splitlines()]
+    assert [(one["text_id"], one["id"], one["text"]) for one in said] == [
+        (0, "x", "a hat"),
+        (1, "z", "a cat"),
+    ]
+    assert "note: 1 bad row was left out" in found.err
+    [first, _] = predict(str(classifier), data, columns=DataColumns(text="text"), skip_bad=True)
+    assert "id" not in first.to_dict()
+
+
+def test_masks_are_filled_past_texts_that_have_none(tmp_path: Path) -> None:
+    tokenizer = vocabulary()
+    with quiet():
+        tokenizer.save_pretrained(tmp_path / "masked")
+        config = BertConfig(
+            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2
+        )
+        BertForMaskedLM(config).save_pretrained(tmp_path / "masked")
+    (tmp_path / "texts.txt").write_text("the [MASK]\nno mask\n[MASK] cat\n", "utf-8")
+    with pytest.raises(SourceError, match=r"line 2: there is no \[MASK\]"):
+        list(predict(tmp_path / "masked", tmp_path / "texts.txt"))
+    notes: list[str] = []
+    found = list(predict(tmp_path / "masked", tmp_path / "texts.txt", skip_bad=True, say=notes.append))
+    assert [(one.text_id, one.text) for one in found] == [(0, "the [MASK]"), (1, "[MASK] cat")]
+    assert len(notes) == 1 and "1 bad row was left out" in notes[0]
 
 
 def test_a_model_of_single_texts_takes_no_pairs(classifier: Path, tmp_path: Path) -> None:

@@ -46,7 +46,9 @@ def command(
     words_column: Annotated[
         str | None, typer.Option(help="Column with the words, for words that are given.")
     ] = None,
-    id_column: Annotated[str | None, typer.Option(help="qa: column with the question's identifier.")] = None,
+    id_column: Annotated[
+        str | None, typer.Option(help="Column with your own identifier of a text, for --json.")
+    ] = None,
     limit: options.LimitOption = None,
     skip_bad: training.SkipBadOption = False,
     beams: Annotated[int, typer.Option(help="seq2seq: beams of the search.")] = 4,

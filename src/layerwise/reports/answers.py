@@ -12,12 +12,21 @@ def flat(text: str) -> str:
     return " ".join(text.split()) if any(mark in text for mark in "\t\n\r\v\f\x85\u2028\u2029") else text
 
 
+def _document(prediction: Any) -> dict[str, Any]:
+    """For JSON, without an identifier, a second text or entities where there are none."""
+    optional = ("id", "text_pair", "entities")
+    return {
+        name: value for name, value in asdict(prediction).items() if value is not None or name not in optional
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class TextLabel:
     """The class of a text.
 
     Attributes:
-        text_id: number in the input, from 0.
+        text_id: number of the text, from 0, rows that were left out not counted.
+        id: the user's own identifier, if a column with it was named.
         text, text_pair: as given.
         label: the most probable class.
         probability: of that class.
@@ -25,6 +34,7 @@ class TextLabel:
     """
 
     text_id: int
+    id: str | None
     text: str
     text_pair: str | None
     label: str
@@ -33,8 +43,7 @@ class TextLabel:
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        found = asdict(self)
-        return found if self.text_pair is not None else {k: v for k, v in found.items() if k != "text_pair"}
+        return _document(self)
 
     def lines(self) -> list[str]:
         """Label, probability, text."""
@@ -76,14 +85,14 @@ class TaggedText:
     """
 
     text_id: int
+    id: str | None
     text: str
     words: tuple[TaggedWord, ...]
     entities: tuple[Entity, ...] | None
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        found = asdict(self)
-        return found if self.entities is not None else {k: v for k, v in found.items() if k != "entities"}
+        return _document(self)
 
     def lines(self) -> list[str]:
         """An entity a line with start, end, label, probability and text; else a word a line. Then an empty line."""
@@ -132,6 +141,7 @@ class Similarity:
     """Cosine of two texts, and the same on the scale of the training scores."""
 
     text_id: int
+    id: str | None
     text: str
     text_pair: str
     cosine: float
@@ -139,7 +149,7 @@ class Similarity:
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        return asdict(self)
+        return _document(self)
 
     def lines(self) -> list[str]:
         """Score, cosine, texts."""
@@ -151,12 +161,13 @@ class GeneratedText:
     """A text made from a text: a translation, a summary."""
 
     text_id: int
+    id: str | None
     text: str
     output: str
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        return asdict(self)
+        return _document(self)
 
     def lines(self) -> list[str]:
         """The output alone, as other tools for translation print it."""
@@ -172,13 +183,14 @@ class FilledMask:
     """
 
     text_id: int
+    id: str | None
     text: str
     masks: tuple[tuple[tuple[str, float], ...], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
         masks = [[{"token": token, "probability": share} for token, share in mask] for mask in self.masks]
-        return {"text_id": self.text_id, "text": self.text, "masks": masks}
+        return {**_document(self), "masks": masks}
 
     def lines(self) -> list[str]:
         """A line a mask: its tokens with their probabilities."""

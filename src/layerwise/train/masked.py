@@ -17,6 +17,7 @@ from layerwise.models.tokenization import Tokenization, longest_window
 from layerwise.reports.answers import FilledMask
 from layerwise.text.batching import padded
 from layerwise.train.batches import TokenBatches
+from layerwise.train.data import Skipped
 from layerwise.train.memory import within_memory
 from layerwise.train.predictor import autocast
 from layerwise.train.tasks.task import Feature, batched
@@ -48,22 +49,28 @@ class MaskFiller:
         self._model.to(device).eval()
         self._device, self._precision, self._batch_tokens, self._top = device, precision, batch_tokens, top
 
-    def __call__(self, records: Iterable[TextRecord]) -> Iterator[FilledMask]:
+    def __call__(self, records: Iterable[TextRecord], skipped: Skipped) -> Iterator[FilledMask]:
         """One for each text, in order.
 
         Raises:
-            SourceError: a text has no mask, or one beyond the longest text of the model.
+            SourceError: a text has no mask, or one beyond the longest text of the model, and may not be left out.
         """
         first = 0
         for piece in batched(records, 256):
-            features = [self._feature(record, first + number) for number, record in enumerate(piece)]
-            filled: list[Any] = [None] * len(piece)
+            kept: list[tuple[TextRecord, Feature]] = []
+            for record in piece:
+                try:
+                    kept.append((record, self._feature(record, first + len(kept))))
+                except SourceError as error:
+                    skipped(error)
+            features = [feature for _, feature in kept]
+            filled: list[Any] = [None] * len(kept)
             for rows in padded([len(one) for one in features], self._batch_tokens):
                 for row, masks in zip(rows, self._fill([features[row] for row in rows]), strict=True):
                     filled[row] = masks
-            for number, (record, masks) in enumerate(zip(piece, filled, strict=True), first):
-                yield FilledMask(number, record.text, masks)
-            first += len(piece)
+            for number, ((record, _), masks) in enumerate(zip(kept, filled, strict=True), first):
+                yield FilledMask(number, record.id, record.text, masks)
+            first += len(kept)
 
     def _feature(self, record: TextRecord, number: int) -> Feature:
         [encoded] = self._tokenization.encode([record], number)

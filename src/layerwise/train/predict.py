@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from layerwise.errors import UsageError
 from layerwise.models.heads import kind_of_head
 from layerwise.models.load import pick_device
 from layerwise.models.locate import ModelFiles, locate
+from layerwise.text.locations import source_names
 from layerwise.text.sources import SourceOptions, Sources
 from layerwise.train.data import Skipped, read_examples
 from layerwise.train.folder import load_trained, read_document
@@ -62,11 +64,24 @@ def predict(
     named, skipped = plain(columns, DataColumns, "columns"), Skipped(skip_bad)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
-        records = Sources(
-            source, SourceOptions(named.text, id_column=named.id, format=named.format)
-        ).records()
-        return MaskFiller(files, kind, place, chosen, tokens, top)(islice(records, limit))
+        filler = MaskFiller(files, kind, place, chosen, tokens, top)
+        return _filled(filler, source_names(source), named, skipped, limit, say)
     return _of_task(files, named, source, skipped, limit, beams, (place, chosen, tokens), say)
+
+
+def _filled(
+    filler: MaskFiller,
+    source: list[str],
+    columns: DataColumns,
+    skipped: Skipped,
+    limit: int | None,
+    say: Callable[[str], None],
+) -> Iterator[Prediction]:
+    options = SourceOptions(columns.text, id_column=columns.id, format=columns.format)
+    options = replace(options, on_bad_row=skipped if skipped.allowed else None)
+    yield from filler(islice(Sources(source, options).records(), limit), skipped)
+    for note in skipped.note():
+        say(note)
 
 
 def _of_task(

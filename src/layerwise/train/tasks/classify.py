@@ -109,7 +109,9 @@ class Classification(Task):
         best = int(shares.argmax())
         record = example.record
         every = {label: float(share) for label, share in zip(self.labels, shares, strict=True)}
-        return TextLabel(number, record.text, record.text_pair, self.labels[best], float(shares[best]), every)
+        return TextLabel(
+            number, record.id, record.text, record.text_pair, self.labels[best], float(shares[best]), every
+        )
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[TextLabel]) -> dict[str, float]:
         given = [example.target for example in examples]

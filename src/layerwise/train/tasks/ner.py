@@ -172,7 +172,7 @@ class Tagging(Task):
             else TaggedWord(record.text[start:end], start, end, None, None)
             for (start, end), code, share, known in zip(record.words, path, shares, read, strict=True)
         )
-        return TaggedText(number, record.text, words, self._entities(record.text, words))
+        return TaggedText(number, record.id, record.text, words, self._entities(record.text, words))
 
     def _entities(self, text: str, words: Sequence[TaggedWord]) -> tuple[Entity, ...] | None:
         if self.scheme is None:

@@ -126,7 +126,8 @@ class Generation(Task):
     def assemble(
         self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]
     ) -> GeneratedText:
-        return GeneratedText(number, example.record.text, self.writing.text(said[0].tolist()))
+        record = example.record
+        return GeneratedText(number, record.id, record.text, self.writing.text(said[0].tolist()))
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[GeneratedText]) -> dict[str, float]:
         return text_scores(

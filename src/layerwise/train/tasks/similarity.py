@@ -99,7 +99,7 @@ class SimilarityTask(Task):
         cosine = float(said[0])
         record = example.record
         score = self.lowest + cosine * (self.highest - self.lowest)
-        return Similarity(number, record.text, record.text_pair or "", cosine, score)
+        return Similarity(number, record.id, record.text, record.text_pair or "", cosine, score)
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[Similarity]) -> dict[str, float]:
         from scipy.stats import pearsonr, spearmanr
