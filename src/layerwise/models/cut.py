@@ -89,9 +89,13 @@ def cut(model: Any, blocks: int, missing: tuple[str, ...] = ()) -> tuple[Any, di
         smaller = AutoModel.from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False
         ).eval()
-    names = smaller.state_dict().keys()
-    smaller.load_state_dict({name: weights[name] for name in names})
-    kept = {name: weight for name, weight in smaller.state_dict().items() if name not in missing}
+    # ESM's head for contacts reads the attention of all blocks: it fits no other number of them, and no layer reads it.
+    own = smaller.state_dict()
+    fits = {name: weights[name] for name, weight in own.items() if weights[name].shape == weight.shape}
+    smaller.load_state_dict(fits, strict=False)
+    kept = {
+        name: weight for name, weight in smaller.state_dict().items() if name in fits and name not in missing
+    }
     return smaller, kept
 
 

@@ -72,7 +72,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "flaubert": _XLM,
     "tapas": {},
     "convbert": {**_COMMON, "embedding_size": 16, "conv_kernel_size": 3, "head_ratio": 2},
-    "fnet": {},
+    "fnet": {name: value for name, value in _COMMON.items() if name != "num_attention_heads"},
 }
 """Model type to the settings of its tiny config (empty: the common ones)."""
 

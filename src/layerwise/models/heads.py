@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +20,7 @@ from transformers import (
 from layerwise.errors import ModelError
 from layerwise.models.load import config_of, from_folder, quiet, tokenizer_of
 from layerwise.models.locate import ModelFiles
+from layerwise.models.padding import never_pad, settle
 
 CLASSES: Mapping[str, Any] = {
     "sequence": AutoModelForSequenceClassification,
@@ -36,6 +36,7 @@ _ENDINGS = {
     "ForSequenceClassification": "sequence",
     "ForTokenClassification": "token",
     "ForQuestionAnswering": "question",
+    "ForQuestionAnsweringSimple": "question",  # XLM's
     "ForMaskedLM": "masked",
     "ForPreTraining": "pretraining",
     "EncoderDecoderModel": "seq2seq",
@@ -73,6 +74,8 @@ def new_head(encoder: Any, kind: str, labels: tuple[str, ...] = (), name: str = 
     if labels:
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: number for number, label in enumerate(labels)}
+    if kind == "question":
+        config.num_labels = 2  # where it begins and where it ends, whatever the model told apart before
     if kind == "sequence":
         config.problem_type = "single_label_classification"
     try:
@@ -84,11 +87,10 @@ def new_head(encoder: Any, kind: str, labels: tuple[str, ...] = (), name: str = 
             f"{CLASSES[kind].__name__.removeprefix('AutoModelFor')} head: take another model, or a head of layerwise's "
             "own with --mix scalar or --frozen."
         ) from error
-    prefer_fast_attention(model)
     report = model.base_model.load_state_dict(encoder.state_dict(), strict=False)
     random = [key for key in report.missing_keys if "pooler" not in key]
     assert not random, random
-    return model
+    return _settled(model, kind)
 
 
 def load_with_head(files: ModelFiles, kind: str) -> tuple[Any, Any]:
@@ -97,7 +99,12 @@ def load_with_head(files: ModelFiles, kind: str) -> tuple[Any, Any]:
     Raises:
         ModelError: it cannot be loaded, or the files lack weights of the head: it was never trained.
     """
-    model, info = from_folder(CLASSES[kind], files, config_of(files))
+    config = config_of(files)
+    if config.is_encoder_decoder and kind != "seq2seq":
+        raise ModelError(
+            f"{files.name!r} is an encoder-decoder ({config.model_type}); layerwise takes encoders of the BERT family."
+        )
+    model, info = from_folder(CLASSES[kind], files, config)
     wrong = sorted({*info["missing_keys"], *(one[0] for one in info["mismatched_keys"])})
     if wrong:
         raise ModelError(
@@ -105,18 +112,17 @@ def load_with_head(files: ModelFiles, kind: str) -> tuple[Any, Any]:
             f"{', …' if len(wrong) > 3 else ''}), or have them in other shapes: they would be random; take a checkpoint "
             "that was trained for this task, or train one with `layerwise finetune`."
         )
-    if kind != "seq2seq":
-        prefer_fast_attention(model)
-    return model, tokenizer_of(files)
+    return _settled(model, kind), tokenizer_of(files)
 
 
-def prefer_fast_attention(model: Any) -> None:
-    """torch's fused attention, in families that can be run with it (not DeBERTa, MPNet)."""
-    with contextlib.suppress(ValueError):
-        model.set_attn_implementation("sdpa")
+def _settled(model: Any, kind: str) -> Any:
+    part = model.encoder if kind == "seq2seq" else model.base_model
+    if not settle(part):
+        never_pad(part if kind == "seq2seq" else model, per_text=kind == "sequence")
+    return model
 
 
-def takes_types(model: nn.Module, config: Any) -> bool:
-    """Whether token types (0 in a text, 1 in its pair) are fed to the model."""
+def token_types(model: nn.Module, config: Any) -> int:
+    """How many token types (0 in a text, 1 in its pair) the model knows; 0: none are fed to it."""
     accepted = inspect.signature(model.forward).parameters
-    return "token_type_ids" in accepted and (getattr(config, "type_vocab_size", 0) or 0) > 0
+    return getattr(config, "type_vocab_size", 0) or 0 if "token_type_ids" in accepted else 0

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from layerwise.models.anatomy import dissect, reading
-from layerwise.models.heads import prefer_fast_attention
+from layerwise.models.padding import by_length, settle
 from layerwise.types import Layer
 
 
@@ -90,7 +90,7 @@ class LayeredModel(nn.Module):
         encoder.requires_grad_(not frozen)
         if not frozen:
             self._leave_out_unused()
-        prefer_fast_attention(encoder)
+        self._mixes_lengths = settle(encoder)
 
     def refit(self, layers: tuple[Layer, ...]) -> None:
         """Look at the encoder anew, which may have fewer blocks now, and read these layers of it."""
@@ -122,11 +122,20 @@ class LayeredModel(nn.Module):
             inputs: as transformers takes them.
             pool_mask: (batch, seq) 1 at the tokens that are pooled.
         """
+        marked = inputs if pool_mask is None else {**inputs, "pool_mask": pool_mask}
+        if self._mixes_lengths or bool(inputs["attention_mask"].all()):
+            return self._states(marked)
+        of_texts = ("states",) if self.pooled else ()
+        return by_length(lambda part: {"states": self._states(part)}, marked, of_texts)["states"]
+
+    def _states(self, marked: Mapping[str, Tensor]) -> Tensor:
+        inputs = {name: value for name, value in marked.items() if name != "pool_mask"}
         held: dict[Layer, Tensor] = {}
+        longest = inputs["input_ids"].shape[1]
 
         def keep(layer: Layer, hidden: Tensor) -> None:
             if layer in self.layers:
-                held[layer] = hidden
+                held[layer] = hidden[:, :longest]  # Longformer fills up to whole windows
 
         gradients = contextlib.nullcontext() if not self.frozen else torch.no_grad()
         with gradients:
@@ -139,8 +148,7 @@ class LayeredModel(nn.Module):
             states = torch.stack([held[layer] for layer in self.layers], dim=-2)
             if not self.pooled:
                 return states
-            assert pool_mask is not None
-            weights = pool_mask.to(states.dtype)
+            weights = marked["pool_mask"].to(states.dtype)
             weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
             return torch.einsum("bt,btlh->blh", weights, states)
 

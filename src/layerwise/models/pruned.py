@@ -8,6 +8,7 @@ out when it loads the folder, and runs faster for it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def drop_blocks(encoder: Any, numbers: Iterable[int]) -> None:
 
     Raises:
         UsageError: there is no such block, or none would be left.
-        ModelError: as `blocks_of`.
+        ModelError: as `blocks_of`; or what is left would not be what a loader builds.
     """
     blocks, dropped = blocks_of(encoder), sorted(set(numbers))
     number = len(blocks)
@@ -84,6 +85,12 @@ def drop_blocks(encoder: Any, numbers: Iterable[int]) -> None:
             "one at least to stay."
         )
     kept = [place for place in range(number) if place + 1 not in dropped]
+    misfit = _misfit(blocks, kept)
+    if misfit is not None:
+        raise ModelError(
+            f"block {kept[misfit] + 1} of {type(encoder).__name__} would become block {misfit + 1}, which this family "
+            f"builds in another way: leave block {misfit + 1} in."
+        )
     config = encoder.config
     for key, value in list(vars(config).items()):
         if has_entry_per_block(key, value, number):
@@ -100,6 +107,20 @@ def drop_blocks(encoder: Any, numbers: Iterable[int]) -> None:
         del blocks[place]
     blocks.extend(stay)
     config.num_hidden_layers = len(stay)
+
+
+def can_drop(encoder: Any, number: int) -> bool:
+    """Whether a block, numbered from 1, may go: those behind it move up, and must be built as those in front of them."""
+    blocks = blocks_of(encoder)
+    return _misfit(blocks, [place for place in range(len(blocks)) if place + 1 != number]) is None
+
+
+def _misfit(blocks: nn.ModuleList, kept: Sequence[int]) -> int | None:
+    """The first place that would get a block with other weights: ModernBERT's first block has no norm of its own."""
+    for place, old in enumerate(kept):
+        if blocks[old].state_dict().keys() != blocks[place].state_dict().keys():
+            return place
+    return None
 
 
 @contextmanager
@@ -132,12 +153,47 @@ def attention_of(encoder: Any, number: int) -> Attention:
             for name in names:
                 parent, _, own = name.rpartition(".")
                 holders.append((modules[parent], own))
-            size = int(encoder.config.hidden_size) // int(encoder.config.num_attention_heads)
+            whole = int(encoder.config.hidden_size) // int(encoder.config.num_attention_heads)
+            size = int(getattr(holders[0][0], "attention_head_size", whole))  # MobileBERT's are narrower
             return Attention(tuple(holders), size, modules[names[3]].in_features // size)
     raise ModelError(
         f"{type(encoder).__name__} keeps the projections of its attention where BERT and DistilBERT do not: its heads "
         "cannot be taken out; drop blocks."
     )
+
+
+def refuse_fixed_heads(encoder: Any) -> None:
+    """Refuse an encoder that computes something else once a head is taken out than with that head at zero.
+
+    Raises:
+        ModelError: it does, or cannot run without a head.
+    """
+    try:
+        fixed = hasattr(encoder, "attention_type") or not _takes_out_alike(
+            encoder
+        )  # BigBird builds its attention anew
+    except (RuntimeError, IndexError, ValueError):  # foreign code that does not foresee fewer heads
+        fixed = True
+    if fixed:
+        raise ModelError(
+            f"the attention of {type(encoder).__name__} does not run with heads taken out: drop blocks (--drop-layers)."
+        )
+
+
+def _takes_out_alike(encoder: Any) -> bool:
+    number, before = int(encoder.config.num_attention_heads), removed_heads(encoder.config)
+    blocks = range(1, int(encoder.config.num_hidden_layers) + 1)
+    spare = {block: [head for head in range(number) if head not in before.get(block, ())] for block in blocks}
+    zeroed = copy.deepcopy(encoder).eval()
+    zero_heads(zeroed, {block: heads[:1] for block, heads in spare.items() if len(heads) > 1})
+    without = copy.deepcopy(zeroed)
+    take_out_heads(without)
+    ids = torch.arange(12).unsqueeze(0) % int(encoder.config.vocab_size)
+    with torch.no_grad():
+        first, second = (
+            one(input_ids=ids, attention_mask=torch.ones_like(ids))[0] for one in (zeroed, without)
+        )
+    return torch.allclose(first, second, rtol=1e-3, atol=1e-4 * float(first.abs().max()))
 
 
 def removed_heads(config: Any) -> dict[int, list[int]]:
@@ -146,7 +202,9 @@ def removed_heads(config: Any) -> dict[int, list[int]]:
     Raises:
         ModelError: it says something else there.
     """
-    given = getattr(config, KEY, None) or {}
+    given = getattr(config, KEY, None)
+    if not given:  # FNet has no heads at all
+        return {}
     heads, blocks = int(config.num_attention_heads), int(config.num_hidden_layers)
     try:
         found = {int(block): sorted(map(int, numbers)) for block, numbers in given.items()}

@@ -8,6 +8,7 @@ https://github.com/huggingface/text-embeddings-inference (backends/src/lib.rs, r
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -112,6 +113,20 @@ def write_modules(
             "include_prompt": True,
         },
     )
+
+
+def copy_modules(base: Path, folder: Path) -> None:
+    """Copy what stands behind an encoder in a folder of sentence-transformers, if it is one: list, modules, settings."""
+    listed = base / "modules.json"
+    if not listed.is_file():
+        return
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        if (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+    for module in json.loads(listed.read_text("utf-8")):
+        path = str(module.get("path") or "")
+        if path and Path(path).name == path and (base / path).is_dir():
+            shutil.copytree(base / path, folder / path)
 
 
 def _write_dense(folder: Path, projection: Projection) -> None:

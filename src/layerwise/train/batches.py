@@ -24,13 +24,13 @@ class TokenBatches:
 
     Attributes:
         pad_token_id: what fills them; masked, so that nothing depends on it.
-        token_types: whether the model takes token types.
+        token_types: how many token types the model knows; 0: it takes none.
         pool_mask: whether the places are handed on as a mask, for a head that pools them.
         decoder_pad_token_id: of a decoder, whose targets are texts; None without one.
     """
 
     pad_token_id: int
-    token_types: bool
+    token_types: int
     pool_mask: bool = False
     decoder_pad_token_id: int | None = None
 
@@ -44,7 +44,8 @@ class TokenBatches:
         }
         if self.token_types:
             types = [torch.from_numpy(one.token_type_ids) for one in sequences]
-            batch["token_type_ids"] = pad_sequence(types, batch_first=True)
+            # klue/roberta has a table of one and a tokenizer that knows two.
+            batch["token_type_ids"] = pad_sequence(types, batch_first=True).clamp(max=self.token_types - 1)
         if self.pool_mask:
             batch["pool_mask"] = torch.zeros_like(batch["input_ids"])
             for row, one in enumerate(sequences):

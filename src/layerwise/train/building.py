@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from layerwise.errors import UsageError
@@ -14,6 +15,7 @@ from layerwise.models.load import load
 from layerwise.models.locate import locate
 from layerwise.models.self_check import build_engine
 from layerwise.models.tokenization import longest_window
+from layerwise.shipping.base_modules import read_base_modules
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.encoder_decoder import NEW, covers, join
 from layerwise.train.tasks.seq2seq import Generation
@@ -48,7 +50,8 @@ def build(
         ModelError: the model cannot be loaded, or has no such head.
         LabelError: there is one class only.
     """
-    loaded = load(locate(name, *loading))
+    files = locate(name, *loading)
+    loaded = load(files)
     encoder = loaded.model
     longest = longest_window(dissect(encoder, encoder.config).max_positions, loaded.tokenizer)
     length = _length(chosen.max_length, longest, name)
@@ -72,10 +75,24 @@ def build(
         return join(encoder, task, decoder, loading, train, chosen.frozen), task
     if chosen.mix == "scalar" or chosen.frozen or task.head == "pair":
         outputs = {"question": 2, "pair": None}.get(task.head, len(labels))
+        if task.head == "pair":
+            for text in _other_vectors(files.folder, name):
+                note(text)
         layered = PairModel if task.head == "pair" else LayeredModel
         layers = _layers(encoder, chosen.mix)
         return layered(encoder, layers, outputs, pooled=task.pooled, frozen=chosen.frozen), task
     return new_head(encoder, task.head, labels, f"{name!r}"), task
+
+
+def _other_vectors(folder: Path, name: str) -> Iterator[str]:
+    """Where sentence-transformers makes another vector of a text than the mean of its tokens."""
+    base = read_base_modules(folder)
+    others = [*([base.pooling] if base.pooling not in ("", "mean_with_special") else []), *base.trained]
+    if others:
+        yield (
+            f"{name!r} makes its vectors with {' and '.join(others)}, and here a text is the mean of its tokens: the score "
+            "before training is not that of the model as it was."
+        )
 
 
 def _doubtful(labels: tuple[str, ...]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from layerwise.train.given import name_of, plain
 from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.evaluate import pretraining_scores
 from layerwise.train.settings import pick_precision, require_training
+from layerwise.train.tasks.qa import QuestionAnswering
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import DataColumns
 
@@ -68,6 +69,8 @@ def evaluate(
     examples = known_to(task, examples, skipped)
     if not examples:
         raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
+    if isinstance(task, QuestionAnswering) and not trained.document:
+        task.prepare(examples)  # nothing else says whether it was trained to find no answer
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, chosen, batch_tokens)
     predictions = list(predictor(map(task.fitting, examples)))
     notes = skipped.note()

@@ -20,7 +20,7 @@ from torch import nn
 
 from layerwise.errors import ModelError, UsageError
 from layerwise.models.anatomy import dissect
-from layerwise.models.heads import kind_of_head, load_with_head, takes_types
+from layerwise.models.heads import kind_of_head, load_with_head, token_types
 from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles, locate
@@ -78,7 +78,7 @@ def batches_for(model: Any, task: Task) -> TokenBatches:
     if isinstance(task, Generation):
         decoder_pad = _padding(task.target_tokenizer)
     # An encoder-decoder hands token types to nobody; without them both texts of a pair have type 0, as it has one.
-    types = takes_types(bare, bare.config) and task.head != "seq2seq"
+    types = 0 if task.head == "seq2seq" else token_types(bare, bare.config)
     return TokenBatches(_padding(task.tokenizer), types, layered and task.pooled, decoder_pad)
 
 
@@ -167,20 +167,37 @@ def load_trained(name: str, revision: str | None = None, allow_pickle: bool = Fa
     if kind == "seq2seq":
         return _encoder_decoder(files, model, tokenizer, document or {})
     longest = longest_window(dissect(model.base_model, model.config).max_positions, tokenizer)
-    labels = [model.config.id2label[number] for number in range(model.config.num_labels)]
-    if kind == "sequence" and len(labels) == 1:
+    labels = _labels(model.config, name)
+    if kind == "sequence" and (
+        len(labels) == 1 or getattr(model.config, "problem_type", None) == "regression"
+    ):
+        numbers = f"one number a text ({labels[0]})" if len(labels) == 1 else f"{len(labels)} numbers a text"
         raise UsageError(
-            f"the model {name!r} gives one number a text ({labels[0]}), and `classify` needs two classes or more: take "
-            "another checkpoint."
+            f"the model {name!r} gives {numbers}, and `classify` names a class: take another checkpoint."
         )
     if getattr(model.config, "problem_type", None) == "multi_label_classification":
         raise UsageError(
             f"the model {name!r} gives a text several labels at once, and `classify` gives one: take another checkpoint."
         )
-    given = (document or {}).get("max_length") or min(longest, 512)
+    given = (document or {}).get("max_length") or longest
     task = TASKS[task_name](tokenizer, min(given, longest), labels if kind in ("sequence", "token") else ())
     task.configure(document if document is not None else {"no_answers": False})
     return Trained(model, task, batches_for(model, task), document or {})
+
+
+def _labels(config: Any, name: str) -> tuple[str, ...]:
+    """The names of the classes.
+
+    Raises:
+        ModelError: one is missing, or two are called the same.
+    """
+    names = tuple(str(config.id2label.get(number)) for number in range(config.num_labels))
+    if len(set(names)) < len(names) or any(number not in config.id2label for number in range(len(names))):
+        raise ModelError(
+            f"id2label in config.json of {name!r} is {str(config.id2label)[:80]}: expected a name for each class, from 0 to "
+            f"{len(names) - 1}, and no name twice."
+        )
+    return names
 
 
 def _layered(files: ModelFiles, document: Mapping[str, Any]) -> Trained:

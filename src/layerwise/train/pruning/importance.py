@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from layerwise.models.pruned import blocks_of, gates, without_block
+from layerwise.errors import UsageError
+from layerwise.models.pruned import blocks_of, can_drop, gates, without_block
 from layerwise.train.pruning.subject import EncoderSubject, Subject
 
 
@@ -79,13 +80,19 @@ def least_important(
 def least_useful_blocks(subject: Subject, count: int, say: Callable[[str], None]) -> list[int]:
     """Drop, one after the other, the block without which the loss is lowest; numbers as they were at first."""
     numbers = list(range(1, len(blocks_of(subject.encoder)) + 1))
-    dropped = []
+    dropped: list[int] = []
     for _ in range(count):
-        losses = []
+        losses = {}
         for place in range(len(numbers)):
-            with without_block(subject.encoder, place + 1):
-                losses.append(subject.mean_loss())
-        place = min(range(len(losses)), key=losses.__getitem__)
+            if can_drop(subject.encoder, place + 1):
+                with without_block(subject.encoder, place + 1):
+                    losses[place] = subject.mean_loss()
+        if not losses:
+            raise UsageError(
+                f"--least-useful is {count}: after {len(dropped)} no block of {type(subject.encoder).__name__} can go, "
+                "since those that are left are built in different ways."
+            )
+        place = min(losses, key=losses.__getitem__)
         say(f"without block {numbers[place]} the loss is {losses[place]:.4f}, the lowest")
         subject.drop([place + 1])
         dropped.append(numbers.pop(place))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from layerwise.errors import UsageError, require
 from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.onnx_export import REQUIREMENT, open_graph, require_onnx, write_graph
+from layerwise.models.padding import looks_at_padding
 from layerwise.train.pruning.subject import Subject, TrainedSubject
 
 PATH = Path("onnx/model_quantized.onnx")
@@ -63,6 +64,11 @@ def quantise(subject: Subject, folder: Path) -> Callable[..., dict[str, Tensor]]
     ):
         raise UsageError(
             "--int8 was given for a head of layerwise's own or an encoder-decoder, which are not exported: leave it out."
+        )
+    if looks_at_padding(model):
+        raise UsageError(
+            f"--int8 was given for {type(model).__name__}, which looks at padding, and a graph is fed with padded texts: "
+            "leave it out."
         )
     batch = next(iter(subject.batches()))
     names = [name for name in batch if name not in ("labels", "pool_mask")]

@@ -15,7 +15,14 @@ import torch
 from layerwise.errors import UsageError
 from layerwise.models.load import config_of
 from layerwise.models.locate import locate
-from layerwise.models.pruned import attention_of, blocks_of, removed_heads, take_out_heads, zero_heads
+from layerwise.models.pruned import (
+    attention_of,
+    blocks_of,
+    refuse_fixed_heads,
+    removed_heads,
+    take_out_heads,
+    zero_heads,
+)
 from layerwise.models.shipped import PRUNED
 from layerwise.models.stored_dtype import dtype_of, stored_as
 from layerwise.reports.training import Pruned, PruneReport
@@ -162,6 +169,7 @@ def _cut(subject: Subject, cuts: PruneCuts, say: Callable[[str], None]) -> list[
         )
     if cuts.heads:
         attention_of(subject.encoder, 1)
+        refuse_fixed_heads(subject.encoder)
         importance, before = head_importance(subject, say), removed_heads(subject.encoder.config)
         gone = least_important(importance, cuts.heads, before)
         there = sum(map(len, importance)) - sum(map(len, before.values()))
@@ -241,7 +249,8 @@ def _speed(subject: Subject, run: Any) -> float:
 
 
 def _weights_size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    whole = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    return sum(path.stat().st_size for path in whole)
 
 
 def _named(cuts: PruneCuts) -> dict[str, Any]:

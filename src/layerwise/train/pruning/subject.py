@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from layerwise.errors import SourceError, UsageError
 from layerwise.models.anatomy import dissect
-from layerwise.models.heads import kind_of_head, load_with_head, takes_types
+from layerwise.models.heads import kind_of_head, load_with_head, token_types
 from layerwise.models.layered import LayeredModel
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles
+from layerwise.models.padding import never_pad, settle
 from layerwise.models.pruned import drop_blocks
 from layerwise.models.tokenization import Tokenization, longest_window
+from layerwise.shipping.sentence_transformers_layout import copy_modules
 from layerwise.text.batching import padded
 from layerwise.text.sources import SourceOptions, Sources
 from layerwise.train.batches import TokenBatches
@@ -27,7 +29,7 @@ from layerwise.train.data import Skipped, known_to, read_examples
 from layerwise.train.folder import load_trained, read_document, save_trained
 from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.masking import Masking
-from layerwise.train.tasks.task import DataColumns, Feature
+from layerwise.train.tasks.task import IGNORED, DataColumns, Feature
 
 BATCH_TOKENS = 2048
 Batch = dict[str, Tensor]
@@ -59,10 +61,15 @@ class Subject(ABC):
         return sum(len(one) for one in self.features)
 
     def mean_loss(self) -> float:
-        """Over the batches, without gradients."""
+        """Over all labels (of a bare encoder, over all texts), without gradients."""
+        total, count = 0.0, 0
         with torch.no_grad():
-            losses = [float(self.loss(dict(batch))) for batch in self.batches()]
-        return sum(losses) / len(losses)
+            for batch in self.batches():
+                labels = batch.get("labels")
+                own = len(batch["input_ids"]) if labels is None else int((labels != IGNORED).sum())
+                total += float(self.loss(dict(batch))) * own
+                count += own
+        return total / count
 
     def forward(self, batch: Batch) -> Any:
         """One forward pass, for its time."""
@@ -193,13 +200,20 @@ class EncoderSubject(_TextSubject):
 
     def __init__(self, files: ModelFiles, data: Sequence[str], columns: DataColumns) -> None:
         loaded = load(files)
+        self._folder = files.folder
         model, self.tokenizer = loaded.model, loaded.tokenizer
         features = self._features(self.tokenizer, model, data, columns)
-        collate = TokenBatches(self.tokenizer.pad_token_id or 0, takes_types(model, model.config), True)
+        if not settle(model):
+            never_pad(model)
+        collate = TokenBatches(self.tokenizer.pad_token_id or 0, token_types(model, model.config), True)
         super().__init__(model, model, collate, features)
         with torch.no_grad():
             self._before = [self._vectors(dict(batch)) for batch in self.batches()]
         self._place = 0
+
+    def save(self, folder: Path, document: dict[str, Any]) -> None:
+        super().save(folder, document)
+        copy_modules(self._folder, folder)
 
     def _vectors(self, batch: Batch, run: Callable[..., Any] | None = None) -> Tensor:
         mask = batch.pop("pool_mask").float()
@@ -237,7 +251,7 @@ class MaskedSubject(_TextSubject):
             one.target = one.input_ids[places]
             one.input_ids = masking.replace(one.input_ids, places, draw)
             one.places = places
-        collate = TokenBatches(self.tokenizer.pad_token_id or 0, takes_types(model, model.config))
+        collate = TokenBatches(self.tokenizer.pad_token_id or 0, token_types(model, model.config))
         super().__init__(model, model.base_model, collate, features)
 
     def _logits(self, batch: Batch, run: Callable[..., Any] | None = None) -> tuple[Tensor, Tensor]:

@@ -58,6 +58,7 @@ class Tagging(Task):
         super().__init__(tokenizer, max_length, labels)
         self.class_weights: Tensor | None = None
         self.scheme = scheme_of(labels) if labels else None
+        self._strict = True
         self._grammar = Grammar.of(self.labels) if labels else None
         self._written = {split_tag(label): label for label in self.labels}
         self.tokenization = Tokenization(tokenizer, max_length, words="given")
@@ -156,7 +157,7 @@ class Tagging(Task):
         record, outside = example.record, self.labels.index("O") if "O" in self.labels else 0
         assert record.words is not None and self._grammar is not None
         # A word without a token, such as a space that is a row of its own, is outside unless an entity goes on behind it.
-        scores = np.full((len(record.words), len(self.labels)), -2e-3)
+        scores = np.full((len(record.words), len(self.labels)), -1e-3 if self.scheme is None else -1e6)
         scores[:, [split_tag(label)[0] == "I" for label in self.labels]] = -1e-3
         scores[:, outside] = 0.0
         read = np.zeros(len(record.words), bool)
@@ -191,13 +192,12 @@ class Tagging(Task):
         return class_scores(given, [most_frequent(given)] * len(given))["macro_f1"]
 
     def document(self) -> dict[str, Any]:
-        return {**super().document(), "scheme": self.scheme}
+        return {**super().document(), "scheme": self.scheme, "strict": self._strict}
 
     def configure(self, document: Mapping[str, Any]) -> None:
-        if (
-            "task" not in document
-        ):  # from elsewhere, perhaps of IOB1, which only B-X of adjacent spans tells from BIO
-            self._grammar = Grammar.of(self.labels, strict=False)
+        # From elsewhere: perhaps of IOB1, which only B-X of adjacent spans tells from BIO.
+        self._strict = bool(document.get("strict", "task" in document))
+        self._grammar = Grammar.of(self.labels, self._strict)
 
 
 def tag_scores(given: Sequence[list[str]], found: Sequence[list[str]], spans: bool) -> dict[str, float]:
@@ -205,10 +205,8 @@ def tag_scores(given: Sequence[list[str]], found: Sequence[list[str]], spans: bo
 
     Entities are compared as spans whatever the scheme: tags are read as conlleval reads them and written as BIO.
     """
-    flat_given = [tag for tags in given for tag in tags]
-    flat_found = [tag for tags in found for tag in tags]
     if not spans:
-        scores = class_scores(flat_given, flat_found)
+        scores = class_scores(_flat(given), _flat(found))
         return {**scores, "f1": scores["macro_f1"]}
     from seqeval.metrics import f1_score, precision_score, recall_score
 
@@ -218,8 +216,12 @@ def tag_scores(given: Sequence[list[str]], found: Sequence[list[str]], spans: bo
         "f1": float(f1_score(gold, said, zero_division=0)),
         "precision": float(precision_score(gold, said, zero_division=0)),
         "recall": float(recall_score(gold, said, zero_division=0)),
-        "accuracy": class_scores(flat_given, flat_found)["accuracy"],
+        "accuracy": class_scores(_flat(gold), _flat(said))["accuracy"],
     }
+
+
+def _flat(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [tag for row in rows for tag in row]
 
 
 def _entity(text: str, words: Sequence[TaggedWord], span: Span) -> Entity:
