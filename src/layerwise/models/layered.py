@@ -152,8 +152,14 @@ class LayeredModel(nn.Module):
             weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
             return torch.einsum("bt,btlh->blh", weights, states)
 
-    def forward(self, pool_mask: Tensor | None = None, **inputs: Tensor) -> dict[str, Tensor]:
-        """`logits`: (batch, outputs), or (batch, seq, outputs) where each token has its own."""
+    def forward(
+        self, pool_mask: Tensor | None = None, num_items_in_batch: Any = None, **inputs: Tensor
+    ) -> dict[str, Tensor]:
+        """`logits`: (batch, outputs), or (batch, seq, outputs) where each token has its own.
+
+        Args:
+            num_items_in_batch: what the trainer hands every model; the loss is not computed here.
+        """
         return {"logits": self.head(self.states(inputs, pool_mask))}
 
 
@@ -182,6 +188,8 @@ class PairModel(LayeredModel):
     A batch holds the first texts of all pairs, then the second ones.
     """
 
-    def forward(self, pool_mask: Tensor | None = None, **inputs: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, pool_mask: Tensor | None = None, num_items_in_batch: Any = None, **inputs: Tensor
+    ) -> dict[str, Tensor]:
         """`logits`: (pairs,) cosines."""
         return {"logits": cosines(self.head(self.states(inputs, pool_mask)))}
