@@ -38,6 +38,7 @@ _ENDINGS = {
     "ForQuestionAnswering": "question",
     "ForQuestionAnsweringSimple": "question",  # XLM's
     "ForMaskedLM": "masked",
+    "WithLMHeadModel": "masked",  # XLM's and FlauBERT's
     "ForPreTraining": "pretraining",
     "EncoderDecoderModel": "seq2seq",
 }
