@@ -30,7 +30,14 @@ from layerwise.cli import (
     ship,
     show,
 )
-from layerwise.cli.ending import Commands, drop_output, escape_output, output_is_full, reader_is_gone
+from layerwise.cli.ending import (
+    Commands,
+    another_process_failed,
+    drop_output,
+    escape_output,
+    output_is_full,
+    reader_is_gone,
+)
 from layerwise.errors import LayerwiseError
 from layerwise.version import __version__
 
@@ -103,6 +110,8 @@ def main() -> None:
         if isinstance(error, OSError) and output_is_full(error):
             drop_output()
             _fail(f"stdout cannot be written ({error.strerror}): make room, or send it elsewhere.", 1)
+        if another_process_failed(error):
+            _fail("stopped, since another process of this run has failed.", 1)
         said = " ".join(str(error).split()) or "no message"
         _fail(
             f"unexpected {type(error).__name__}: {said[:300]} (this is a defect of layerwise, please report it; "

@@ -119,7 +119,7 @@ def command(
             dev=dev,
             columns=DataColumns(text_column, pair_column, label, words_column, format=format, split=split),
             choices=FinetuneChoices(
-                layers, frozen, mix, class_weights, max_length, patience if patience > 0 else None, decoder
+                layers, frozen, mix, class_weights, max_length, patience or None, decoder
             ),
             settings=TrainingSettings(
                 epochs=epochs,

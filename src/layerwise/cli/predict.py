@@ -72,6 +72,7 @@ def command(
     from layerwise.models.shipped import is_shipped
     from layerwise.whole_file import refuse_existing, whole_file
 
+    output = None if output == "-" else output
     if output is not None:
         refuse_existing(output, overwrite)
     if not is_shipped(model):

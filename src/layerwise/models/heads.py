@@ -20,7 +20,7 @@ from transformers import (
 from layerwise.errors import ModelError
 from layerwise.models.load import config_of, from_folder, quiet, tokenizer_of
 from layerwise.models.locate import ModelFiles
-from layerwise.models.padding import never_pad, settle
+from layerwise.models.padding import mask_padded_spans, never_pad, settle
 
 CLASSES: Mapping[str, Any] = {
     "sequence": AutoModelForSequenceClassification,
@@ -120,6 +120,8 @@ def _settled(model: Any, kind: str) -> Any:
     part = model.encoder if kind == "seq2seq" else model.base_model
     if not settle(part):
         never_pad(part if kind == "seq2seq" else model, per_text=kind == "sequence")
+    if kind == "question":
+        mask_padded_spans(model)
     return model
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from layerwise.models.anatomy import dissect, reading
-from layerwise.models.padding import by_length, settle
+from layerwise.models.padding import by_length, mask_padded_logits, settle
 from layerwise.types import Layer
 
 
@@ -160,7 +160,8 @@ class LayeredModel(nn.Module):
         Args:
             num_items_in_batch: what the trainer hands every model; the loss is not computed here.
         """
-        return {"logits": self.head(self.states(inputs, pool_mask))}
+        logits = self.head(self.states(inputs, pool_mask))
+        return {"logits": logits if self.pooled else mask_padded_logits(logits, inputs["attention_mask"])}
 
 
 class HeadOnStates(nn.Module):
@@ -171,9 +172,14 @@ class HeadOnStates(nn.Module):
         self.head = model.head
         self._pairs = isinstance(model, PairModel)
 
-    def forward(self, states: Tensor) -> dict[str, Tensor]:
-        """`logits` of `states`, as `LayeredModel.states` gives them."""
-        return {"logits": cosines(self.head(states)) if self._pairs else self.head(states)}
+    def forward(self, states: Tensor, places: Tensor | None = None) -> dict[str, Tensor]:
+        """`logits` of `states`, as `LayeredModel.states` gives them.
+
+        Args:
+            places: (batch, places) 1 where there is a state, where a text has several.
+        """
+        logits = cosines(self.head(states)) if self._pairs else self.head(states)
+        return {"logits": logits if places is None else mask_padded_logits(logits, places)}
 
 
 def cosines(vectors: Tensor) -> Tensor:

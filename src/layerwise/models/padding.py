@@ -69,6 +69,24 @@ def never_pad(model: Any, per_text: bool = False) -> None:
     model.forward = MethodType(forward, model)
 
 
+def mask_padded_logits(logits: Tensor, mask: Tensor) -> Tensor:
+    """Logits (batch, seq, …) that no softmax over places gives a share to where `mask` (batch, seq) is 0."""
+    shape = (*mask.shape, *(1 for _ in logits.shape[2:]))
+    return logits.masked_fill(mask.view(shape) == 0, torch.finfo(logits.dtype).min)
+
+
+def mask_padded_spans(model: Any) -> None:
+    """Have a head for questions give padding no share: its loss would depend on what else is in a batch."""
+
+    def mask(module: Any, args: Any, inputs: Any, output: Any) -> Any:
+        for name in ("start_logits", "end_logits"):
+            if inputs.get("attention_mask") is not None:
+                output[name] = mask_padded_logits(output[name], inputs["attention_mask"])
+        return output
+
+    model.register_forward_hook(mask, with_kwargs=True)
+
+
 def looks_at_padding(model: Any) -> bool:
     """Whether `never_pad` was called for a model."""
     return "forward" in vars(model)

@@ -85,7 +85,11 @@ class StateBatches:
         """One batch; with `labels` if the features have targets."""
         states = [one.states for one in features]
         states += [one.other.states for one in features if one.other is not None]
-        batch = {"states": pad_sequence([one for one in states if one is not None], batch_first=True)}
+        kept = [one for one in states if one is not None]
+        batch = {"states": pad_sequence(kept, batch_first=True)}
+        if kept[0].ndim == 3:
+            marks = [torch.ones(len(one), dtype=torch.long) for one in kept]
+            batch["places"] = pad_sequence(marks, batch_first=True)
         first = features[0].target
         if isinstance(first, np.ndarray):
             targets = [torch.from_numpy(one.target) for one in features]

@@ -38,6 +38,12 @@ class FinetuneChoices:
             UsageError: something does not.
         """
         choose("mix", self.mix, MIXES)
+        if self.patience is not None and self.patience < 1:
+            raise UsageError(f"the patience is {self.patience}: expected 1 or more evaluations.")
+        if self.decoder is not None and (not self.decoder or self.decoder.endswith(":")):
+            raise UsageError(
+                f"the decoder is {self.decoder!r}: expected a model, new, or new: and a number of blocks."
+            )
         if task == "seq2seq" and self.mix != "none":
             raise UsageError(
                 "--mix scalar was given for seq2seq, whose decoder reads the last layer of the encoder: leave it out, and "

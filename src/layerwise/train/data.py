@@ -22,6 +22,14 @@ LISTED = 3
 """Reasons that a note about skipped rows gives."""
 
 
+_OPTIONS = (
+    ("--label", "label", ("label", "score", "answers")),
+    ("--text-column", "text", ("source", "question", "sentence1")),
+    ("--pair-column", "pair", ("target", "context", "sentence2")),
+)
+"""What names a column that the task looks for by a usual name."""
+
+
 class Skipped:
     """Rows that were left out, and why.
 
@@ -117,13 +125,16 @@ def whole_data(columns: DataColumns) -> DataColumns:
 def _with_hint(
     records: Iterator[TextRecord], columns: DataColumns, with_target: bool
 ) -> Iterator[TextRecord]:
-    """Records; where the column of the answers was looked for by its usual name and is not there, with what to do."""
+    """Records; where a column was looked for by its usual name and is not there, with what to do."""
     try:
         yield from records
     except ColumnError as error:
-        missing = any(f"no column '{one}': it has" in str(error) for one in ("label", "score", "answers"))
-        if with_target and columns.label is None and missing:
-            raise ColumnError(f"{str(error).rstrip('.')}; name the one that holds it with --label.") from None
+        for option, named, usual in _OPTIONS:
+            missing = any(f"no column '{one}': " in str(error) for one in usual)
+            if missing and getattr(columns, named) is None and (with_target or named != "label"):
+                raise ColumnError(
+                    f"{str(error).rstrip('.')}; name the one that holds it with {option}."
+                ) from None
         raise
 
 

@@ -14,7 +14,7 @@ from layerwise.reports.training import EvaluationReport
 from layerwise.text.locations import source_names
 from layerwise.train.data import Skipped, known_to, read_examples, whole_data
 from layerwise.train.folder import load_trained, read_document
-from layerwise.train.given import name_of, plain
+from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.evaluate import pretraining_scores
 from layerwise.train.settings import pick_precision, require_training
@@ -50,6 +50,7 @@ def evaluate(
         SourceError: the data cannot be read, or a row of it cannot be used.
     """
     require_training()
+    check_counts(beams, batch_tokens=batch_tokens)
     began = time.perf_counter()
     place = pick_device(device)
     chosen = pick_precision(precision, place)
@@ -65,6 +66,7 @@ def evaluate(
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
         task.beams = beams
+        batch_tokens = max(batch_tokens // beams, 1)  # each beam is a row
     examples = list(read_examples(type(task), sources, named, skipped))
     examples = known_to(task, examples, skipped)
     if not examples:

@@ -22,6 +22,7 @@ from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
+from layerwise.train.encoder_decoder import NEW
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.given import folder_of, name_of, plain
@@ -33,6 +34,7 @@ from layerwise.train.run_folder import (
     LOG,
     claim,
     held,
+    publishing,
     refuse,
     refuse_own_source,
     resume_from,
@@ -178,7 +180,7 @@ class _Finetuning:
         dev_features = list(task.featurise(dev))
         flat = [*train_features, *(one for group in dev_features for one in group)]
         self.how = self.how.filled(usual_rate(model, task), len(train_features), task.enough)
-        self.document["sequences_sha256"] = fingerprint(flat)
+        self.document |= {"sequences_sha256": fingerprint(flat), **self._weights()}
         if self.state.is_main_process:
             claim(self.folder, self.document, self.resume)
         self.state.wait_for_everyone()
@@ -237,10 +239,20 @@ class _Finetuning:
             shares=tuple(model.head.shares) if layered and len(model.layers) > 1 else (),
             notes=tuple(self._notes(task, skipped, untrained, scores[task.metric])),
         )
-        save_trained(self.folder, model.cpu(), task, {**self.document, "report": report.to_dict()}, self.name)
+        with publishing(self.folder):
+            document = {**self.document, "report": report.to_dict()}
+            save_trained(self.folder, model.cpu(), task, document, self.name)
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
         self.state.wait_for_everyone()
         return report
+
+    def _weights(self) -> dict[str, str]:
+        """Checksums of the models that the run begins from."""
+        names = {"weights_sha256": self.name}
+        decoder = self.chosen.decoder
+        if decoder is not None and decoder.partition(":")[0] != NEW:
+            names["decoder_sha256"] = decoder
+        return {key: locate(name, *self.loading).weights_sha256 for key, name in names.items()}
 
     def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
         train = list(read_examples(self.kind, self.data, self.columns, skipped))

@@ -48,6 +48,28 @@ def name_of(model: Any) -> str:
     raise UsageError(f"model is {_shown(model)}: expected the name of a model or its folder.")
 
 
+MOST_BEAMS = 100
+"""Each has a decoder's states of its own in memory."""
+
+
+def check_counts(
+    beams: int = 1, top: int = 1, limit: int | None = None, batch_tokens: int | None = None
+) -> None:
+    """Refuse counts of `predict` and `evaluate` that are out of their range.
+
+    Raises:
+        UsageError: one is.
+    """
+    if not 1 <= beams <= MOST_BEAMS:
+        raise UsageError(f"the number of beams is {beams}: expected 1 to {MOST_BEAMS}.")
+    if top < 1:
+        raise UsageError(f"top is {top}: expected at least 1 token.")
+    if limit is not None and limit < 1:
+        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
+    if batch_tokens is not None and batch_tokens < 1:
+        raise UsageError(f"batch-tokens is {batch_tokens}: expected at least 1 token.")
+
+
 def folder_of(output: Any) -> Path:
     """The folder to write.
 

@@ -90,6 +90,7 @@ class Loop(Trainer):
     ) -> None:
         self._lengths, self._evaluator, self._meter = lengths, evaluator, meter
         self.tokens = self.padding = self.tokens_before = 0
+        self._stepped = False
         with quiet():
             super().__init__(*args, **kwargs)
 
@@ -104,12 +105,22 @@ class Loop(Trainer):
         """Train, without transformers' bars and reports.
 
         Raises:
-            LayerwiseError: a checkpoint cannot be written.
+            LayerwiseError: a checkpoint cannot be written, or that to go on from cannot be read.
         """
+        began, self._stepped = kwargs.get("resume_from_checkpoint"), False
         try:
             with quiet():
                 return super().train(*args, **kwargs)
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except LayerwiseError:
+            raise
+        except Exception as error:
+            if began and not self._stepped:  # whatever its files hold
+                raise LayerwiseError(
+                    f"the checkpoint {began} cannot be read ({' '.join(str(error).split())[:200]}): remove it, and --resume "
+                    "goes on from the one before, or from the beginning."
+                ) from error
+            if not isinstance(error, OSError | SafetensorError | RuntimeError):
+                raise
             if isinstance(error, RuntimeError) and TORCH_WRITER not in str(error):
                 raise
             said = getattr(error, "strerror", None) or "is the disk full?"
@@ -154,6 +165,7 @@ class Loop(Trainer):
             NumericError: the loss is no number; the batch is in `failed_batch.json`.
             DeviceMemoryError: the batch does not fit.
         """
+        self._stepped = True
         self._count(inputs)
         copy = dict(inputs)  # the loss takes the labels out
         with within_memory(self.args.device, MEMORY_ADVICE):

@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from layerwise.errors import UsageError
 from layerwise.models.heads import kind_of_head
 from layerwise.models.load import pick_device
 from layerwise.models.locate import ModelFiles, locate
@@ -16,7 +15,7 @@ from layerwise.text.locations import source_names
 from layerwise.text.sources import SourceOptions, Sources
 from layerwise.train.data import Skipped, read_examples
 from layerwise.train.folder import load_trained, read_document
-from layerwise.train.given import name_of, plain
+from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.masked import MaskFiller
 from layerwise.train.predictor import Predictor
 from layerwise.train.settings import pick_precision, require_training
@@ -56,8 +55,7 @@ def predict(
         SourceError: a source cannot be read, or a row of it cannot be used.
     """
     require_training()
-    if limit is not None and limit < 1:
-        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
+    check_counts(beams, top, limit, batch_tokens)
     place = pick_device(device)
     chosen, tokens = pick_precision(precision, place), batch_tokens or 4096
     files = locate(name_of(model), revision, allow_pickle)
@@ -94,11 +92,12 @@ def _of_task(
     how: Any,
     say: Callable[[str], None],
 ) -> Iterator[Prediction]:
+    place, precision, tokens = how
     trained = load_trained(files.name, files.revision, files.pickled).to_run()
     task = trained.task
     if isinstance(task, Generation):
         task.beams = beams
-    place, precision, tokens = how
+        tokens = max(tokens // beams, 1)  # each beam is a row
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, precision, tokens)
     examples: Iterable[Example] = read_examples(type(task), source, columns, skipped, with_target=False)
     yield from predictor(islice(map(task.fitting, examples), limit))

@@ -11,7 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from layerwise.errors import UsageError
+from safetensors import SafetensorError
+
+from layerwise.errors import LayerwiseError, UsageError
 from layerwise.train.checkpoints import last_whole
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.settings import TrainingSettings
@@ -23,6 +25,14 @@ CHECKPOINTS = "checkpoints"
 LOG = "log.jsonl"
 FINISHED = "config.json"
 """Written at the end, before the checkpoints go: a folder with it and without a whole one of them is a model."""
+
+
+OTHERS = {
+    "sequences_sha256": "other data (texts, labels, or how they are cut)",
+    "weights_sha256": "other weights of a model of this name",
+    "decoder_sha256": "other weights of a decoder of this name",
+}
+"""What differs where a checksum does."""
 
 
 def same_run(
@@ -75,7 +85,7 @@ def refuse(
             raise UsageError(
                 f"the run in {folder} is finished: leave --resume out, and pass --overwrite to begin anew."
             )
-        before, now = json.loads(run.read_text("utf-8")), json.loads(json.dumps(document))
+        before, now = _read(folder), json.loads(json.dumps(document))
         if prepared is None or last_whole(folder / CHECKPOINTS) is not None:
             _check_same(folder, before, now)
         else:
@@ -113,6 +123,7 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: another run has it.
     """
+    folder = folder.resolve()  # one lock, whatever links lead there
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.parent / f".{folder.name}.lock"
     try:
@@ -141,7 +152,7 @@ def claim(folder: Path, document: dict[str, Any], resume: bool, keep: str = "") 
         UsageError: the run is to go on, and the data is other data.
     """
     if resume:
-        _check_same(folder, json.loads((folder / RUN).read_text("utf-8")), json.loads(json.dumps(document)))
+        _check_same(folder, _read(folder), json.loads(json.dumps(document)))
         return
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
@@ -152,6 +163,35 @@ def claim(folder: Path, document: dict[str, Any], resume: bool, keep: str = "") 
         else:
             path.unlink()
     _write(folder, document)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / RUN).read_text("utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        raise UsageError(
+            f"{folder / RUN}, which says what the run is, cannot be read: pass --overwrite to begin anew."
+        )
+    return found
+
+
+@contextmanager
+def publishing(folder: Path) -> Iterator[None]:
+    """Around the writing of a model that is trained.
+
+    Raises:
+        LayerwiseError: it cannot be written.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        said = getattr(error, "strerror", None) or "is the disk full?"
+        raise LayerwiseError(
+            f"the model cannot be written to {folder} ({said}): make room, and pass --resume, which goes on from the last "
+            "checkpoint."
+        ) from error
 
 
 def _write(folder: Path, document: dict[str, Any]) -> None:
@@ -166,16 +206,27 @@ def resume_from(folder: Path) -> Path | None:
     log = folder / LOG
     if log.is_file() and int(os.environ.get("RANK", "0")) == 0:
         lines = log.read_text("utf-8").splitlines()
-        whole = [] if checkpoint is None else [line for line in lines if line.endswith("}")]
-        kept = [line for line in whole if json.loads(line)["step"] <= step]
+        kept = [line for line in lines if checkpoint is not None and _step_of(line) <= step]
         log.write_text("".join(f"{line}\n" for line in kept), "utf-8")
     return checkpoint
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the log; infinity for one that is broken, as a kill may leave it."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
 
 
 def _check_same(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     different = [key for key in now if before.get(key) != now[key]]
     if different:
         key = different[0]
+        if key in OTHERS:
+            raise UsageError(
+                f"{path} was begun with {OTHERS[key]}: resume with the same, or pass --overwrite to begin anew."
+            )
         raise UsageError(
             f"{path} was begun with {key} {_shown(before.get(key))}, and now it is {_shown(now[key])}: resume with the same "
             "settings and data, or pass --overwrite to begin anew."

@@ -74,7 +74,7 @@ class TrainingSettings:
                 raise UsageError(f"the {name} is {value:g}: expected a number above 0.")
         if not 0 <= self.seed < 1 << 32:
             raise UsageError(f"the seed is {self.seed}: expected 0 to {(1 << 32) - 1}.")
-        if not self.warmup >= 0 or not self.weight_decay >= 0:
+        if not (0 <= self.warmup < math.inf and 0 <= self.weight_decay < math.inf):
             raise UsageError(
                 f"warm-up is {self.warmup:g} and weight decay {self.weight_decay:g}: expected 0 or more."
             )

@@ -6,6 +6,7 @@ enough is a piece.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,6 +21,11 @@ MOST_LETTERS = 12_000
 """Characters that become pieces at most: more than any standard list of Chinese has in use."""
 
 
+LONG_WORD = re.compile(r"[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]{101,}")
+"""What WordPiece takes for unknown, whatever its pieces: a word of more than 100 characters. Training on one would take
+time with the square of its length. (A Chinese character is a word.)"""
+
+
 def train_vocabulary(texts: Sequence[str], size: int, *, cased: bool, max_length: int = 512) -> Any:
     """A BERT tokenizer with a vocabulary of at most `size` pieces, special ones included.
 
@@ -32,9 +38,9 @@ def train_vocabulary(texts: Sequence[str], size: int, *, cased: bool, max_length
     Raises:
         UsageError: there is room for no piece.
     """
-    if size < 100:
-        raise UsageError(f"the vocabulary size is {size}: expected at least 100.")
+    check_size(size)
     backend = _splitting(models.WordPiece(unk_token="[UNK]"), cased)
+    texts = [LONG_WORD.sub(" ", text) if len(text) > 100 else text for text in texts]
     first, following = _letters(backend, texts)
     letters = [one for one, _ in sorted(first.items(), key=lambda pair: (-pair[1], pair[0]))]
     letters = sorted(letters[: min(MOST_LETTERS, (size - len(SPECIAL)) // 2)])
@@ -52,6 +58,16 @@ def train_vocabulary(texts: Sequence[str], size: int, *, cased: bool, max_length
     backend.train_from_iterator(texts, trainer)
     trained = _splitting(models.WordPiece(backend.get_vocab(), unk_token="[UNK]"), cased)
     return _bert_tokenizer(trained, cased, max_length)
+
+
+def check_size(size: int) -> None:
+    """Refuse a vocabulary too small to hold anything.
+
+    Raises:
+        UsageError: it is.
+    """
+    if size < 100:
+        raise UsageError(f"the vocabulary size is {size}: expected at least 100.")
 
 
 def _splitting(model: Any, cased: bool) -> Tokenizer:

@@ -47,14 +47,24 @@ class Preparing:
 
         Raises:
             SourceError: a source cannot be read, or holds too little; an earlier run is as it was then.
+            LayerwiseError: the folder cannot be written.
         """
+        try:
+            self._make_ready(folder, document, resume)
+        except OSError as error:
+            said = error.strerror or error
+            raise LayerwiseError(
+                f"the token ids cannot be written to {folder} ({said}): make room."
+            ) from error
+
+    def _make_ready(self, folder: Path, document: dict[str, Any], resume: bool) -> None:
         if resume:
             self._fill(folder)
         elif not (folder / RUN).is_file():
             claim(folder, document, resume)
             try:
                 self._fill(folder)
-            except LayerwiseError:
+            except (LayerwiseError, OSError):
                 shutil.rmtree(folder)  # made a moment ago, and good for nothing
                 raise
         else:

@@ -34,6 +34,7 @@ from layerwise.train.run_folder import (
     FINISHED,
     LOG,
     held,
+    publishing,
     refuse,
     refuse_own_source,
     resume_from,
@@ -144,6 +145,7 @@ def pretrain(
                 stack.enter_context(held(folder))
                 if files is not None:
                     refuse_own_source(folder, files.folder)
+            torch.manual_seed(how.seed)  # heads that the files lack are drawn
             source = None if files is None else open_source(files, form)
             if state.is_main_process:
                 own = None if source is None else source.tokenizer
@@ -215,7 +217,8 @@ class _Pretraining:
             self.state.wait_for_everyone()
             return None
         scores = evaluate()
-        self._save(loop.model, tokenizer, start.dropouts)
+        with publishing(self.folder):
+            self._save(loop.model, tokenizer, start.dropouts)
         seconds = time.perf_counter() - began
         self.state.wait_for_everyone()
         return PretrainReport(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from transformers import BertConfig
 
 from layerwise.errors import UsageError
+from layerwise.train.vocabulary import check_size
 
 VOCABULARY, BLOCKS, WIDTH, HEAD = 16_000, 6, 256, 64
 """What is usual here: pieces, blocks, width, and the width of a head."""
@@ -76,6 +77,8 @@ class PretrainShape:
         return self if self.vocab_size is None else replace(self, cased=bool(self.cased))
 
     def _check(self) -> None:
+        if self.vocab_size is not None:
+            check_size(self.vocab_size)
         for name in ("layers", "hidden", "heads", "batch_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
