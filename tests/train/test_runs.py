@@ -124,7 +124,7 @@ def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(
         finetune("classify", data, tmp_path / "stopped", model=model, settings=other, resume=True)
     before = data.read_text("utf-8")
     data.write_text(before.replace("number 3", "number 9"), "utf-8")  # other data under the same name
-    with pytest.raises(UsageError, match="was begun with sequences_sha256"):
+    with pytest.raises(UsageError, match="was begun with other data"):
         finetune("classify", data, tmp_path / "stopped", model=model, settings=how, resume=True)
     data.write_text(before, "utf-8")
     report = finetune("classify", data, tmp_path / "stopped", model=model, settings=how, resume=True)

@@ -264,8 +264,8 @@ def full_weights(encoder: Any) -> dict[str, Tensor]:
     """The weights of an encoder in the shapes that its config says: zeros where heads were taken out."""
     weights = {name: weight.detach() for name, weight in encoder.state_dict().items()}
     names = {module: name for name, module in encoder.named_modules()}
-    total = int(encoder.config.num_attention_heads)
     for block, heads in removed_heads(encoder.config).items():
+        total = int(encoder.config.num_attention_heads)
         attention = attention_of(encoder, block)
         if attention.heads == total:
             continue
