@@ -59,6 +59,10 @@ def checkpoint(folder: Path, family: str, kind: str = "", labels: tuple[str, ...
             for name, weight in model.named_parameters():
                 if weight.dim() == 2 and "position" not in name:
                     weight.mul_(4)
+            words = model.get_input_embeddings().weight
+            words[tokenizer.pad_token_id] = words[
+                -1
+            ]  # as published ones have; a fresh one is zero, and would not show
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return str(folder)

@@ -77,12 +77,9 @@ class Engine:
         self.mixes_lengths = mixes_lengths
         self.vocab_size = len(model.get_input_embeddings().weight)
         self.pad_token_id = _token_id(getattr(model.config, "pad_token_id", None), self.vocab_size)
-        accepted = inspect.signature(model.forward).parameters
-        # Without a segment table token types mean something else: TAPAS has seven kinds of them, and XLM would
-        # look them up among its words. There the model's own default is right.
-        self._segments: int = getattr(model.config, "type_vocab_size", 0) or 0
-        self.takes_types = "token_type_ids" in accepted and self._segments > 0
-        self._takes_positions = "position_ids" in accepted
+        self._segments = token_types(model)
+        self.takes_types = self._segments > 0
+        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self._lock = threading.Lock()  # hooks belong to the model: one forward pass at a time
         self.use(attention)
 
@@ -255,6 +252,16 @@ class Engine:
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
+
+
+def token_types(model: Any) -> int:
+    """How many token types (0 in a text, 1 in its pair) a model knows; 0: none are fed to it.
+
+    Without a segment table token types mean something else: TAPAS has seven kinds of them, and XLM would look them up
+    among its words. There the model's own default is right.
+    """
+    accepted = inspect.signature(model.forward).parameters
+    return getattr(model.config, "type_vocab_size", 0) or 0 if "token_type_ids" in accepted else 0
 
 
 def _token_id(given: Any, vocab_size: int) -> int:

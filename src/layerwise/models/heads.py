@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
@@ -20,7 +18,7 @@ from transformers import (
 from layerwise.errors import ModelError
 from layerwise.models.load import config_of, from_folder, quiet, tokenizer_of
 from layerwise.models.locate import ModelFiles
-from layerwise.models.padding import mask_padded_spans, never_pad, settle
+from layerwise.models.padding import mask_padded_spans, settle
 
 CLASSES: Mapping[str, Any] = {
     "sequence": AutoModelForSequenceClassification,
@@ -117,15 +115,10 @@ def load_with_head(files: ModelFiles, kind: str) -> tuple[Any, Any]:
 
 
 def _settled(model: Any, kind: str) -> Any:
-    part = model.encoder if kind == "seq2seq" else model.base_model
-    if not settle(part):
-        never_pad(part if kind == "seq2seq" else model, per_text=kind == "sequence")
+    if kind == "seq2seq":
+        settle(model.encoder, model.encoder)
+    else:
+        settle(model.base_model, model, per_text=kind == "sequence")
     if kind == "question":
         mask_padded_spans(model)
     return model
-
-
-def token_types(model: nn.Module, config: Any) -> int:
-    """How many token types (0 in a text, 1 in its pair) the model knows; 0: none are fed to it."""
-    accepted = inspect.signature(model.forward).parameters
-    return getattr(config, "type_vocab_size", 0) or 0 if "token_type_ids" in accepted else 0

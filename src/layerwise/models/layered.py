@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from layerwise.models.anatomy import dissect, reading
-from layerwise.models.padding import by_length, mask_padded_logits, settle
+from layerwise.models.padding import by_length, mask_padded_logits, mixes_lengths
 from layerwise.types import Layer
 
 
@@ -90,7 +90,7 @@ class LayeredModel(nn.Module):
         encoder.requires_grad_(not frozen)
         if not frozen:
             self._leave_out_unused()
-        self._mixes_lengths = settle(encoder)
+        self._mixes_lengths = mixes_lengths(encoder)
 
     def refit(self, layers: tuple[Layer, ...]) -> None:
         """Look at the encoder anew, which may have fewer blocks now, and read these layers of it."""

@@ -22,11 +22,23 @@ _OF_TOKENS = ("last_hidden_state", "start_logits", "end_logits", "prediction_log
 """Outputs that have a row a token; `logits` have one a token or one a text."""
 
 
-def settle(encoder: Any) -> bool:
-    """Choose the fastest attention that agrees with transformers' own on padded batches.
+def settle(encoder: Any, model: Any, per_text: bool = False) -> None:
+    """Choose the fastest attention that agrees with transformers' own; where the encoder looks at padding, never pad.
 
-    Returns:
-        whether texts of different lengths may share a batch.
+    Args:
+        encoder: what has the attention.
+        model: what is called with batches: the encoder, or a head on it.
+        per_text: whether the model's `logits` have a row a text.
+
+    Raises:
+        ModelError: the encoder cannot be read.
+    """
+    if not mixes_lengths(encoder):
+        _never_pad(model, per_text)
+
+
+def mixes_lengths(encoder: Any) -> bool:
+    """Choose the attention of an encoder, and say whether texts of different lengths may share a batch.
 
     Raises:
         ModelError: the encoder cannot be read.
@@ -41,7 +53,7 @@ def settle(encoder: Any) -> bool:
     return engine.mixes_lengths
 
 
-def never_pad(model: Any, per_text: bool = False) -> None:
+def _never_pad(model: Any, per_text: bool) -> None:
     """Have a model of transformers run the sequences of each length of a padded batch by themselves.
 
     Args:
@@ -88,7 +100,7 @@ def mask_padded_spans(model: Any) -> None:
 
 
 def looks_at_padding(model: Any) -> bool:
-    """Whether `never_pad` was called for a model."""
+    """Whether a model runs the texts of each length by themselves."""
     return "forward" in vars(model)
 
 

@@ -66,7 +66,6 @@ def evaluate(
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
         task.beams = beams
-        batch_tokens = max(batch_tokens // beams, 1)  # each beam is a row
     examples = list(read_examples(type(task), sources, named, skipped))
     examples = known_to(task, examples, skipped)
     if not examples:

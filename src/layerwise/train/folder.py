@@ -20,7 +20,8 @@ from torch import nn
 
 from layerwise.errors import ModelError, UsageError
 from layerwise.models.anatomy import dissect
-from layerwise.models.heads import kind_of_head, load_with_head, token_types
+from layerwise.models.engine import token_types
+from layerwise.models.heads import kind_of_head, load_with_head
 from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles, locate
@@ -78,7 +79,7 @@ def batches_for(model: Any, task: Task) -> TokenBatches:
     if isinstance(task, Generation):
         decoder_pad = _padding(task.target_tokenizer)
     # An encoder-decoder hands token types to nobody; without them both texts of a pair have type 0, as it has one.
-    types = 0 if task.head == "seq2seq" else token_types(bare, bare.config)
+    types = 0 if task.head == "seq2seq" else token_types(bare)
     return TokenBatches(_padding(task.tokenizer), types, layered and task.pooled, decoder_pad)
 
 

@@ -10,7 +10,8 @@ import torch
 
 from layerwise.errors import ModelError, SourceError
 from layerwise.models.anatomy import dissect
-from layerwise.models.heads import load_with_head, token_types
+from layerwise.models.engine import token_types
+from layerwise.models.heads import load_with_head
 from layerwise.models.locate import ModelFiles
 from layerwise.models.pruned import take_out_heads
 from layerwise.models.tokenization import Tokenization, longest_window
@@ -45,7 +46,7 @@ class MaskFiller:
         self._longest = longest
         self._tokenization = Tokenization(self._tokenizer, longest, align=False, long_text="truncate")
         pad = self._tokenizer.pad_token_id or 0
-        self._batches = TokenBatches(pad, token_types(self._model, self._model.config))
+        self._batches = TokenBatches(pad, token_types(self._model))
         self._model.to(device).eval()
         self._device, self._precision, self._batch_tokens, self._top = device, precision, batch_tokens, top
 

@@ -97,7 +97,6 @@ def _of_task(
     task = trained.task
     if isinstance(task, Generation):
         task.beams = beams
-        tokens = max(tokens // beams, 1)  # each beam is a row
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, precision, tokens)
     examples: Iterable[Example] = read_examples(type(task), source, columns, skipped, with_target=False)
     yield from predictor(islice(map(task.fitting, examples), limit))

@@ -35,7 +35,7 @@ class Predictor:
         task: what they mean.
         batches: how features become a batch.
         device, precision: where and how it runs.
-        batch_tokens: most tokens of a batch, padding included.
+        batch_tokens: most tokens of a batch, padding and beams included.
     """
 
     def __init__(
@@ -48,7 +48,8 @@ class Predictor:
         batch_tokens: int = 4096,
     ) -> None:
         self.model, self.task, self.batches = model, task, batches
-        self.device, self.precision, self.batch_tokens = device, precision, batch_tokens
+        self.device, self.precision = device, precision
+        self.batch_tokens = max(batch_tokens // task.beams, 1)
 
     def __call__(self, examples: Iterable[Example], first: int = 0) -> Iterator[Any]:
         """One prediction an example, in order; memory stays bounded.

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from layerwise.errors import SourceError, UsageError
 from layerwise.models.anatomy import dissect
-from layerwise.models.heads import kind_of_head, load_with_head, token_types
+from layerwise.models.engine import token_types
+from layerwise.models.heads import kind_of_head, load_with_head
 from layerwise.models.layered import LayeredModel
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles
-from layerwise.models.padding import never_pad, settle
+from layerwise.models.padding import settle
 from layerwise.models.pruned import drop_blocks
 from layerwise.models.tokenization import Tokenization, longest_window
 from layerwise.shipping.sentence_transformers_layout import copy_modules
@@ -203,9 +204,8 @@ class EncoderSubject(_TextSubject):
         self._folder = files.folder
         model, self.tokenizer = loaded.model, loaded.tokenizer
         features = self._features(self.tokenizer, model, data, columns)
-        if not settle(model):
-            never_pad(model)
-        collate = TokenBatches(self.tokenizer.pad_token_id or 0, token_types(model, model.config), True)
+        settle(model, model)
+        collate = TokenBatches(self.tokenizer.pad_token_id or 0, token_types(model), True)
         super().__init__(model, model, collate, features)
         with torch.no_grad():
             self._before = [self._vectors(dict(batch)) for batch in self.batches()]
@@ -251,7 +251,7 @@ class MaskedSubject(_TextSubject):
             one.target = one.input_ids[places]
             one.input_ids = masking.replace(one.input_ids, places, draw)
             one.places = places
-        collate = TokenBatches(self.tokenizer.pad_token_id or 0, token_types(model, model.config))
+        collate = TokenBatches(self.tokenizer.pad_token_id or 0, token_types(model))
         super().__init__(model, model.base_model, collate, features)
 
     def _logits(self, batch: Batch, run: Callable[..., Any] | None = None) -> tuple[Tensor, Tensor]:

@@ -40,7 +40,6 @@ class Generation(Task):
     Attributes:
         target_tokenizer: the decoder's; `tokenizer` is the encoder's.
         target_length: most tokens of an output.
-        beams: of the search; 1 takes the most probable token each time.
         writing: how its pieces become a text.
     """
 
@@ -54,7 +53,6 @@ class Generation(Task):
         super().__init__(tokenizer, max_length, labels)
         self.tokenization = Tokenization(tokenizer, max_length, long_text="truncate", align=False)
         self.target_length = max_length
-        self.beams = 1
         self.use_target_tokenizer(tokenizer)
 
     def use_target_tokenizer(self, tokenizer: Any) -> None:

@@ -125,6 +125,7 @@ class Task(ABC):
         metric: the score that early stopping looks at; more is better.
         pooled: whether a head of layerwise's own reads one vector a text.
         lr, enough: the usual learning rate for a model 768 wide, and steps that are enough to learn something.
+        beams: of the search, where texts are generated: rows that one takes in a batch.
         tokenizer, max_length: of the model.
     """
 
@@ -134,6 +135,7 @@ class Task(ABC):
     pooled: ClassVar[bool] = False
     lr: ClassVar[float] = 5e-5
     enough: ClassVar[int] = 200
+    beams: int = 1
 
     tokenization: Tokenization
 
