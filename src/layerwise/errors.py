@@ -19,7 +19,7 @@
     │   └── StoreFullError              ... because the disk is full
     ├── LabelError                      labels cannot be probed: too few, missing, or all the same
     ├── MissingExtraError               an optional library is not installed (also an ImportError)
-    ├── InterruptedRunError             Ctrl-C: what is committed stays
+    ├── InterruptedRunError             Ctrl-C or SIGTERM: what is committed stays
     └── UsageError                      exit 2: the call was wrong (also a ValueError)
         └── LayerSelectionError         ... in its choice of layers
 

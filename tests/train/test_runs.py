@@ -16,15 +16,18 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from layerwise.errors import (
     DeviceMemoryError,
+    InterruptedRunError,
     LabelError,
     LayerwiseError,
     NumericError,
     SourceError,
     UsageError,
 )
+from layerwise.reports.training import TrainingProgress
 from layerwise.train.checkpoints import SEAL, is_whole, last_whole, seal
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.loop import Loop
@@ -130,14 +133,63 @@ def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(
     report = finetune("classify", data, tmp_path / "stopped", model=model, settings=how, resume=True)
     assert report is not None
     assert curve(tmp_path / "stopped") == curve(tmp_path / "whole")
-    from safetensors.torch import load_file
-
     whole = load_file(tmp_path / "whole" / "model.safetensors")
     resumed = load_file(tmp_path / "stopped" / "model.safetensors")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert not (tmp_path / "stopped" / "checkpoints").exists()
     with pytest.raises(UsageError, match="is finished"):
         finetune("classify", data, tmp_path / "stopped", model=model, settings=how, resume=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_saved_at_its_step(
+    tiny: str, data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """In the middle of an epoch, where no checkpoint would be due; the interpreter's own handlers come back."""
+    how = TrainingSettings(steps=30, batch_size=8, log_every=1)
+    finetune("classify", data, tmp_path / "whole", model=tiny, settings=how)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.step == 15:
+            os.kill(os.getpid(), number)
+
+    folder = tmp_path / "stopped"
+    with pytest.raises(
+        InterruptedRunError, match=r"interrupted: step 15 of 30 is saved in .*stopped; .*--resume"
+    ):
+        finetune("classify", data, folder, model=tiny, settings=how, progress=stop)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert not (folder / "config.json").exists()
+    finetune("classify", data, folder, model=tiny, settings=how, resume=True)
+    assert curve(folder) == curve(tmp_path / "whole")
+    assert len(curve(folder)) == 30
+    whole, resumed = (load_file(path / "model.safetensors") for path in (tmp_path / "whole", folder))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_an_interrupted_run_of_two_processes_is_saved_at_its_step(
+    tiny: str, data: Path, tmp_path: Path
+) -> None:
+    """What one process is told holds for both."""
+    folder = tmp_path / "two"
+    options = f"classify {data} -m {tiny} --epochs 500 --patience 0 --batch-size 8 --log-every 1 --device cpu".split()
+    process = subprocess.Popen(
+        [*TWO, "finetune", *options, "-o", str(folder)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    log = folder / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and log.read_text("utf-8").count("\n") > 5):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    said = [line for line in errors.splitlines() if "layerwise: interrupted" in line]
+    checkpoint = last_whole(folder / "checkpoints")
+    assert process.returncode != 0 and said, errors
+    assert checkpoint is not None
+    assert f"step {int(checkpoint.name.rpartition('-')[2]):,} of" in said[0]
+    assert len(curve(folder)) == int(checkpoint.name.rpartition("-")[2])
 
 
 def test_a_checkpoint_that_is_not_whole_does_not_count(tmp_path: Path) -> None:

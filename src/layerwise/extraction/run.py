@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 from layerwise.errors import InterruptedRunError, LayerwiseError, UsageError
 from layerwise.extraction.chunks import as_chunk
 from layerwise.extraction.source import find_sources, read_first
+from layerwise.interruption import interruptible
 from layerwise.models.allocator import give_back_freed_memory
 from layerwise.models.encoder import Encoder
 from layerwise.models.fitted import fitting_projection
@@ -62,7 +61,7 @@ def extract(
     """Extract layers from a source of texts into a store.
 
     A store that an earlier, interrupted run of the same extraction left is completed: the rows are
-    those of an undisturbed run. On Ctrl-C what is finished is committed first.
+    those of an undisturbed run. On Ctrl-C or SIGTERM what is finished is committed first.
 
     Args:
         source: files, folders, globs or URLs, or `"-"` for stdin; see `layerwise.text.sources`.
@@ -93,7 +92,7 @@ def extract(
         NumericError: values that the store does not take.
         ModelError: a token id is beyond the model's embeddings.
         DeviceMemoryError: a batch does not fit on the device.
-        InterruptedRunError: Ctrl-C.
+        InterruptedRunError: Ctrl-C or SIGTERM.
     """
     sources = find_sources(
         source,
@@ -200,7 +199,7 @@ class _Run:
 
     def go(self) -> ExtractSummary:
         records = self._counted(islice(self.sources.records(), self.resumed_from, self.limit))
-        with _interruptible() as interrupted, ThreadPoolExecutor(1, "layerwise-write") as pool:
+        with interruptible() as interrupted, ThreadPoolExecutor(1, "layerwise-write") as pool:
             pending: Future[None] | None = None
 
             def after_batch(tokens: int) -> None:
@@ -298,24 +297,3 @@ class _Run:
 def _size(record: TextRecord) -> int:
     """Characters of a text and its pair."""
     return len(record.text) + len(record.text_pair or "")
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into an event, so that a commit is never cut in two; a second Ctrl-C stops at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    previous = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: Any) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,16 +107,28 @@ def _log_what_is_saved(control: Any) -> None:
     control.should_log = control.should_log or control.should_save
 
 
-class Stopwatch(TrainerCallback):
-    """Stops after so many minutes, with a checkpoint."""
+class Stop(TrainerCallback):
+    """Stops with a checkpoint: after so many minutes, or where the run is interrupted.
 
-    def __init__(self, minutes: float) -> None:
-        self._end = time.perf_counter() + 60 * minutes
+    Attributes:
+        interrupted: set from outside, and in all processes where it is in one.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        self.interrupted = threading.Event()
+        self._end = math.inf if minutes is None else time.perf_counter() + 60 * minutes
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called by the trainer; the first process decides for all."""
-        over = torch.tensor([time.perf_counter() >= self._end], device=args.device)
+        """Called by the trainer; what one process is told holds for all."""
+        told = torch.tensor(
+            [self.interrupted.is_set(), time.perf_counter() >= self._end],
+            dtype=torch.int32,
+            device=args.device,
+        )
         if args.world_size > 1:
-            torch.distributed.broadcast(over, src=0)
-        if bool(over):
+            torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+        interrupted, over = told.tolist()
+        if interrupted:
+            self.interrupted.set()
+        if interrupted or over:
             control.should_log = control.should_save = control.should_training_stop = True

@@ -88,6 +88,7 @@ def finetune(
         ModelError: the model cannot be loaded, or has no such head.
         NumericError: the loss became NaN or infinite.
         DeviceMemoryError: a batch does not fit.
+        InterruptedRunError: Ctrl-C or SIGTERM; a checkpoint is written first.
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()

@@ -17,10 +17,11 @@ import torch
 from safetensors import SafetensorError
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from layerwise.errors import LayerwiseError, NumericError
+from layerwise.errors import InterruptedRunError, LayerwiseError, NumericError
+from layerwise.interruption import interruptible
 from layerwise.models.load import quiet
 from layerwise.train.batches import LengthOrder
-from layerwise.train.callbacks import Epochs, Logbook, Patience, Report, Stopwatch
+from layerwise.train.callbacks import Epochs, Logbook, Patience, Report, Stop
 from layerwise.train.checkpoints import Sealing
 from layerwise.train.memory import within_memory
 from layerwise.train.settings import TrainingSettings
@@ -82,13 +83,14 @@ class Loop(Trainer):
 
     def __init__(
         self,
+        stop: Stop,
         *args: Any,
         lengths: Sequence[int] | None = None,
         evaluator: Evaluate | None = None,
         meter: Meter | None = None,
         **kwargs: Any,
     ) -> None:
-        self._lengths, self._evaluator, self._meter = lengths, evaluator, meter
+        self._end, self._lengths, self._evaluator, self._meter = stop, lengths, evaluator, meter
         self.tokens = self.padding = self.tokens_before = 0
         self._stepped = False
         with quiet():
@@ -106,11 +108,12 @@ class Loop(Trainer):
 
         Raises:
             LayerwiseError: a checkpoint cannot be written, or that to go on from cannot be read.
+            InterruptedRunError: Ctrl-C or SIGTERM; a checkpoint is written.
         """
         began, self._stepped = kwargs.get("resume_from_checkpoint"), False
         try:
-            with quiet():
-                return super().train(*args, **kwargs)
+            with quiet(), interruptible() as self._end.interrupted:
+                result = super().train(*args, **kwargs)
         except LayerwiseError:
             raise
         except Exception as error:
@@ -128,6 +131,12 @@ class Loop(Trainer):
                 f"a checkpoint cannot be written to {self.args.output_dir} ({said}): make room, and go on from the last "
                 "whole one with --resume."
             ) from error
+        if self._end.interrupted.is_set() and self.state.global_step < self.state.max_steps:
+            raise InterruptedRunError(
+                f"interrupted: step {self.state.global_step:,} of {self.state.max_steps:,} is saved in "
+                f"{Path(str(self.args.output_dir)).parent}; the same command with --resume goes on."
+            )
+        return result
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Scores of the dev part; as in transformers, their names begin with `eval_`."""
@@ -213,12 +222,12 @@ def build_loop(
 ) -> Loop:
     """A loop with its callbacks: log, progress, early stopping, sealed checkpoints."""
     logbook = Logbook(log, report)
-    callbacks: list[TrainerCallback] = [logbook]
+    stop = Stop(minutes)
+    callbacks: list[TrainerCallback] = [logbook, stop]
     if patience is not None and evaluator is not None:
         callbacks.append(Patience(patience))
-    if minutes is not None:
-        callbacks.append(Stopwatch(minutes))
     loop = Loop(
+        stop,
         model=model,
         args=args,
         data_collator=collate,

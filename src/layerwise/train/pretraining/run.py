@@ -102,6 +102,7 @@ def pretrain(
         SourceError: a source cannot be read or holds too little.
         NumericError: the loss became NaN or infinite.
         DeviceMemoryError: a batch does not fit.
+        InterruptedRunError: Ctrl-C or SIGTERM; a checkpoint is written first.
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()
