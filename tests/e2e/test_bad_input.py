@@ -53,7 +53,7 @@ def test_a_wrong_column_is_told_before_the_model_is_loaded(
     before = sorted((folder / "out").rglob("*"))
     monkeypatch.setattr("layerwise.models.encoder.Encoder.from_pretrained", None)
     for out in ("out", "new"):
-        refused(f"extract a.jsonl -o {out} --keep topci", 1, "'topci'", "'topic'")
+        refused(f"extract a.jsonl -o {out} --keep topci --keep topic", 1, "'topci'", "'topic'")
         refused(f"extract a.jsonl -o {out} --text-column t", 1, "'t'", "'text'")
         refused(f"extract a.jsonl -o {out} --limit 0", 2, "the limit is 0")
     assert sorted((folder / "out").rglob("*")) == before and not (folder / "new").exists()

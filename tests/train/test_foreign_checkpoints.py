@@ -45,7 +45,7 @@ BIG_BIRD = {
 def checkpoint(folder: Path, family: str, kind: str = "", labels: tuple[str, ...] = (), **more: Any) -> str:
     """Random weights, larger than usual, so that padding that is seen shows."""
     tokenizer = tiny_tokenizer("wordpiece")
-    sizes = BIG_BIRD if family == "big_bird" else FAMILIES[family] or FAMILIES["albert"]
+    sizes = BIG_BIRD if family == "big_bird" else FAMILIES.get(family) or FAMILIES["albert"]
     config = AutoConfig.for_model(family, **{**sizes, "vocab_size": len(tokenizer), **more})
     for name in ("pad", "bos", "eos", "cls", "sep"):
         if hasattr(config, f"{name}_token_id"):
@@ -272,4 +272,51 @@ def test_an_encoder_decoder_with_a_head_for_classes_is_refused(tmp_path: Path) -
         CLASSES["sequence"].from_config(config).save_pretrained(tmp_path)
     (tmp_path / "texts.txt").write_text("the fox\n", "utf-8")
     with pytest.raises(ModelError, match="is an encoder-decoder"):
+        list(predict(tmp_path, tmp_path / "texts.txt"))
+
+
+def test_a_head_that_reads_the_last_token_is_told_what_pads(tmp_path: Path) -> None:
+    """Also where only the tokenizer knows; what nothing pads is refused."""
+    sizes: dict[str, Any] = {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 64, "labels": ABC}
+    model = checkpoint(tmp_path / "gpt", "gpt2", "sequence", **sizes)
+    config = json.loads((tmp_path / "gpt" / "config.json").read_text("utf-8"))
+    (tmp_path / "gpt" / "config.json").write_text(json.dumps({**config, "pad_token_id": None}), "utf-8")
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(TEXTS), "utf-8")
+    alone = [
+        next(iter(predict(model, write_jsonl(tmp_path / "one.jsonl", [{"text": one}])))) for one in TEXTS
+    ]
+    for one, other in zip(alone, predict(model, texts), strict=True):
+        assert other.probabilities == pytest.approx(one.probabilities, abs=1e-5)  # type: ignore[union-attr]
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(model)
+    with pytest.raises(ModelError, match="has no padding token"):
+        list(predict(model, texts))
+
+
+def test_an_encoder_decoder_begins_its_texts_as_its_tokenizer_does(tmp_path: Path) -> None:
+    """Where it does not say with what; without either it is refused."""
+    from transformers import BertConfig, EncoderDecoderConfig
+
+    tokenizer = tiny_tokenizer("wordpiece")
+    sizes = {**(FAMILIES["bert"] or {}), "vocab_size": len(tokenizer)}
+    half = BertConfig(**sizes)
+    with quiet():
+        both = EncoderDecoderConfig.from_encoder_decoder_configs(half, BertConfig(**sizes))
+        model = CLASSES["seq2seq"](both)
+        model.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        model.generation_config.decoder_start_token_id = tokenizer.cls_token_id
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+        ids = tokenizer(TEXTS[0], return_tensors="pt").input_ids
+        written = model.eval().generate(ids, num_beams=1, do_sample=False, max_new_tokens=8)
+    (tmp_path / "texts.txt").write_text(TEXTS[0], "utf-8")
+    said = next(iter(predict(tmp_path, tmp_path / "texts.txt", beams=1)))
+    expected = tokenizer.decode(written[0], skip_special_tokens=True)
+    assert expected and said.output.startswith(expected)  # type: ignore[union-attr]
+    for name in ("cls_token", "bos_token"):
+        setattr(tokenizer, name, None)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="does not say what its texts begin with"):
         list(predict(tmp_path, tmp_path / "texts.txt"))

@@ -68,7 +68,7 @@ def command(
     ] = None,
     id_column: Annotated[str | None, typer.Option(help="Column with your own identifier of a text.")] = None,
     keep: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="Columns (of .conllu also comments) to copy into the store, comma separated: 'label,split'; "
             "'source_file' is the file's name."
@@ -127,7 +127,7 @@ def command(
             pair_column=pair_column,
             id_column=id_column,
             format=format,
-            keep=[name.strip() for name in keep.split(",")] if keep else (),
+            keep=[name.strip() for names in keep or () for name in names.split(",")],
             projection=projection,
             limit=limit,
             overwrite=overwrite,

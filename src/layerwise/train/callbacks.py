@@ -56,7 +56,7 @@ class Patience(EarlyStoppingCallback):
 class Logbook(TrainerCallback):
     """Writes each line of the log to `log.jsonl`, and tells how far training has come."""
 
-    def __init__(self, path: Path, report: Report) -> None:
+    def __init__(self, path: Path, report: Report | None) -> None:
         self.path, self._report = path, report
         self.loop: Counted | None = None
         self._began, self._first, self._loss = 0.0, 0, None
@@ -72,7 +72,7 @@ class Logbook(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the trainer."""
         _log_what_is_saved(control)
-        if state.is_world_process_zero:
+        if state.is_world_process_zero and self._report is not None:
             self._report(self._progress(args, state))
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -65,7 +65,7 @@ def finetune(
     overwrite: bool = False,
     revision: str | None = None,
     allow_pickle: bool = False,
-    progress: Callable[[TrainingProgress], None] = lambda progress: None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> FinetuneReport | None:
     """Train a head on a model, and with it the model unless it is frozen.
 
@@ -158,7 +158,7 @@ class _Finetuning:
     device: torch.device
     precision: str
     document: dict[str, Any]
-    progress: Callable[[TrainingProgress], None]
+    progress: Callable[[TrainingProgress], None] | None
     notes: list[str] = field(default_factory=list)
 
     def run(self) -> FinetuneReport | None:

@@ -167,6 +167,8 @@ def load_trained(name: str, revision: str | None = None, allow_pickle: bool = Fa
     model, tokenizer = load_with_head(files, kind)
     if kind == "seq2seq":
         return _encoder_decoder(files, model, tokenizer, document or {})
+    if kind == "sequence" and model.config.pad_token_id is None:
+        _find_the_end(model.config, tokenizer, name)
     longest = longest_window(dissect(model.base_model, model.config).max_positions, tokenizer)
     labels = _labels(model.config, name)
     if kind == "sequence" and (
@@ -184,6 +186,20 @@ def load_trained(name: str, revision: str | None = None, allow_pickle: bool = Fa
     task = TASKS[task_name](tokenizer, min(given, longest), labels if kind in ("sequence", "token") else ())
     task.configure(document if document is not None else {"no_answers": False})
     return Trained(model, task, batches_for(model, task), document or {})
+
+
+def _find_the_end(config: Any, tokenizer: Any, name: str) -> None:
+    """Say what pads: heads that read the last token, as GPT-2's does, find it by that.
+
+    Raises:
+        ModelError: nothing does.
+    """
+    if tokenizer.pad_token_id is None:
+        raise ModelError(
+            f"the model {name!r} has no padding token, which tells texts of different lengths apart: set pad_token_id in "
+            "its config.json to that of its training, or take another checkpoint."
+        )
+    config.pad_token_id = tokenizer.pad_token_id
 
 
 def _labels(config: Any, name: str) -> tuple[str, ...]:
@@ -232,6 +248,15 @@ def _encoder_decoder(files: ModelFiles, model: Any, tokenizer: Any, document: Ma
             AutoTokenizer.from_pretrained(own, trust_remote_code=False, local_files_only=True)
         )
     task.configure(document)  # what it learned is of this tokenizer
+    target, generation = task.target_tokenizer, model.generation_config
+    if generation.decoder_start_token_id is None and generation.bos_token_id is None:
+        begin = target.cls_token_id if target.cls_token_id is not None else target.bos_token_id
+        if begin is None:
+            raise ModelError(
+                f"the model {files.name!r} does not say what its texts begin with: set decoder_start_token_id in its "
+                "generation_config.json to that of its training, or take another checkpoint."
+            )
+        generation.decoder_start_token_id = begin
     return Trained(model, task, batches_for(model, task), document)
 
 

@@ -216,7 +216,7 @@ def build_loop(
     evaluator: Evaluate | None,
     patience: int | None,
     log: Path,
-    report: Report,
+    report: Report | None,
     meter: Meter | None = None,
     minutes: float | None = None,
 ) -> Loop:

@@ -73,7 +73,7 @@ def pretrain(
     overwrite: bool = False,
     revision: str | None = None,
     allow_pickle: bool = False,
-    progress: Callable[[TrainingProgress], None] = lambda progress: None,
+    progress: Callable[[TrainingProgress], None] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> PretrainReport | None:
     """Train a vocabulary and a `BertForPreTraining` on documents, or train a BERT further on them.
@@ -177,7 +177,7 @@ class _Pretraining:
     state: PartialState
     device: torch.device
     precision: str
-    progress: Callable[[TrainingProgress], None]
+    progress: Callable[[TrainingProgress], None] | None
     save_every: int
     minutes: float | None
     say: Callable[[str], None]
