@@ -39,14 +39,9 @@ class PackedSequences:
     _bands: dict[tuple[int, int], Tensor] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def runs(self) -> tuple[tuple[int, int, int], ...]:
-        """(first token, length, number of sequences) of each run of sequences of equal length."""
-        runs, first = [], 0
-        for length, group in groupby(self.lengths):
-            count = sum(1 for _ in group)
-            runs.append((first, length, count))
-            first += length * count
-        return tuple(runs)
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """(length, number of sequences) of each run of sequences of equal length."""
+        return tuple((length, sum(1 for _ in group)) for length, group in groupby(self.lengths))
 
     @cached_property
     def boundaries(self) -> Tensor:
@@ -90,13 +85,16 @@ def packed_attention(
     if not dropout and (kernel := kernel_for(query)):
         ends, longest = packed.boundaries, max(packed.lengths)
         return attend(query, key, value, ends, longest, scaling, sliding_window, kernel), None
+    if query.requires_grad and query.dtype == torch.bfloat16 and query.device.type == "cpu":
+        return _in_float32(module, query, key, value, scaling, sliding_window, packed, dropout), None
     grouped = query.shape[1] != key.shape[1]
     output = []
-    for first, length, count in packed.runs:
+    for (length, _), q, k, v in zip(
+        packed.runs, *(_split(states, packed.runs) for states in (query, key, value)), strict=True
+    ):
         mask = None
         if sliding_window is not None and length > sliding_window:
             mask = packed.band(length, sliding_window)
-        q, k, v = (_split(states, first, length, count) for states in (query, key, value))
         attended = scaled_dot_product_attention(
             q, k, v, attn_mask=mask, dropout_p=dropout, scale=scaling, enable_gqa=grouped
         )
@@ -104,10 +102,27 @@ def packed_attention(
     return torch.cat(output).unsqueeze(0), None
 
 
-def _split(states: Tensor, first: int, length: int, count: int) -> Tensor:
-    """View one run of (1, heads, total, dim) as (count, heads, length, dim)."""
-    run = states[0, :, first : first + length * count]
-    return run.reshape(run.shape[0], count, length, run.shape[2]).transpose(0, 1)
+def _in_float32(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, *more: Any
+) -> Tensor:
+    """The same in float32: in bfloat16 the CPU's backward pass takes more than twice the time (torch 2.13)."""
+    scaling, sliding_window, packed, dropout = more
+    with torch.autocast("cpu", enabled=False):
+        q, k, v = (states.float() for states in (query, key, value))
+        found, _ = packed_attention(module, q, k, v, None, scaling, sliding_window, packed, dropout)
+    return found.to(query.dtype)
+
+
+def _split(states: Tensor, runs: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """View (1, heads, total, dim) as one (count, heads, length, dim) for each run.
+
+    In one split: the gradient of a slice would be as large as the whole, one for each run.
+    """
+    parts = states[0].split([length * count for length, count in runs], dim=1)
+    return [
+        part.reshape(part.shape[0], count, length, part.shape[2]).transpose(0, 1)
+        for part, (length, count) in zip(parts, runs, strict=True)
+    ]
 
 
 def _no_mask(*args: Any, **kwargs: Any) -> None:
