@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from sentence_transformers import SentenceTransformer
+from transformers import AutoConfig, AutoModel, AutoTokenizer, pipeline
 
 from layerwise.errors import ModelError, UsageError
+from layerwise.models.encoder import Encoder
 from layerwise.models.families import FAMILIES
 from layerwise.models.heads import CLASSES
 from layerwise.models.load import quiet
@@ -320,3 +323,49 @@ def test_an_encoder_decoder_begins_its_texts_as_its_tokenizer_does(tmp_path: Pat
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="does not say what its texts begin with"):
         list(predict(tmp_path, tmp_path / "texts.txt"))
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> str:
+    """A model whose tokenizer does not say that token types are fed, and cuts and pads on the left."""
+    model = checkpoint(tmp_path / "base", "bert")
+    path = tmp_path / "base" / "tokenizer_config.json"
+    said = json.loads(path.read_text("utf-8"))
+    said.pop("model_input_names", None)
+    said |= {"tokenizer_class": "PreTrainedTokenizerFast", "padding_side": "left", "truncation_side": "left"}
+    path.write_text(json.dumps(said), "utf-8")
+    assert "token_type_ids" not in AutoTokenizer.from_pretrained(model).model_input_names
+    return model
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+def test_the_folder_says_what_its_tokenizer_left_out(silent: str, tmp_path: Path, pruned: bool) -> None:
+    """transformers alone, which reads the folder, gives what layerwise gives: of pairs, of long texts, in batches."""
+    rows = [{"text": one, "text_pair": two} for one in TEXTS for two in reversed(TEXTS)]
+    data = write_jsonl(tmp_path / "d.jsonl", [{**row, "label": "ab"[n % 2]} for n, row in enumerate(rows)])
+    columns, folder = DataColumns(pair="text_pair"), tmp_path / "out"
+    finetune("classify", data, folder, model=silent, columns=columns, settings=FEW, dev=data)
+    if pruned:
+        prune(folder, tmp_path / "pruned", PruneCuts(magnitude=0.1))
+        folder = tmp_path / "pruned"
+    said = [one.probabilities for one in predict(folder, data, columns=columns)]  # type: ignore[union-attr]
+    found = pipeline("text-classification", model=str(folder), top_k=None, device="cpu")(rows, batch_size=4)
+    for mine, theirs in zip(said, found, strict=True):
+        assert mine == pytest.approx({one["label"]: one["score"] for one in theirs}, abs=1e-5)
+
+
+def test_vectors_of_a_folder_for_similarity_are_the_same_everywhere(silent: str, tmp_path: Path) -> None:
+    rows = [
+        {"sentence1": one, "sentence2": two, "score": len(two)} for one in TEXTS for two in reversed(TEXTS)
+    ]
+    data = write_jsonl(tmp_path / "d.jsonl", rows)
+    finetune("similarity", data, tmp_path / "out", model=silent, settings=FEW, dev=data)
+    cosines = [one.cosine for one in predict(tmp_path / "out", data)]  # type: ignore[union-attr]
+    with quiet():
+        theirs = SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    one, two = (theirs.encode([row[key] for row in rows]) for key in ("sentence1", "sentence2"))
+    assert theirs.similarity_pairwise(one, two).tolist() == pytest.approx(cosines, abs=1e-5)
+    encoder = Encoder.from_pretrained(str(tmp_path / "out"))
+    mine = [found.hidden_states[0, 0] for found in encoder.encode(TEXTS, unit="text", layers=-1)]
+    assert encoder.text_pooling == "mean_with_special"
+    assert np.allclose(mine, theirs.encode(TEXTS), atol=1e-5)

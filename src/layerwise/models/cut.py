@@ -8,9 +8,7 @@ an entry for each, and ALBERT's way to spread shared groups over its blocks.
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +24,10 @@ from layerwise.models.encoder import Encoder
 from layerwise.models.engine import Engine
 from layerwise.models.load import quiet
 from layerwise.models.pruned import KEY, full_weights, removed_heads
+from layerwise.models.tokenizer_files import faults_of_files, save_tokenizer
 from layerwise.types import Layer
 
 _GROUPS = "albert_layer_groups."
-
-_OF_A_PLACE = ("is_local", "local_files_only", "name_or_path")
-_OF_A_CALL = ("max_length", "stride", "truncation_strategy", "pad_to_multiple_of")
-"""Settings of a tokenizer that say where it was loaded from, or how it was once called."""
 
 
 def blocks_needed(engine: Engine, layer: Layer, name: str) -> int:
@@ -126,10 +121,9 @@ def _regroup(config: Any, weights: dict[str, Tensor], number: int, blocks: int) 
 def save(encoder: Encoder, model: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
     """Write model, config and tokenizer as transformers does: safetensors, float32.
 
-    The tokenizer says how long a text the model takes, and no input that the model would take for
-    something else: XLM looks token types up among its words. Its tokenizer.json says the same, for
-    those who read nothing else (the tokenizers library beside onnxruntime): MiniLM's pads every text
-    to 128 tokens and cuts it there.
+    The tokenizer says how long a text the model takes. Its tokenizer.json says the same, for those
+    who read nothing else (the tokenizers library beside onnxruntime): MiniLM's pads every text to
+    128 tokens and cuts it there.
 
     Raises:
         OSError: a file cannot be written.
@@ -141,32 +135,9 @@ def save(encoder: Encoder, model: nn.Module, weights: dict[str, Tensor], folder:
         tokenizer.pad_token = padding
     with quiet():
         model.save_pretrained(folder, state_dict=weights)  # type: ignore[operator]
-        with _faults_of_files():
-            tokenizer.save_pretrained(folder)
-    with _faults_of_files():
+    save_tokenizer(tokenizer, folder, encoder.engine.takes_types, encoder.max_length)
+    with faults_of_files():
         _tokenizer_alone(folder / "tokenizer.json", encoder.max_length)
-    path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text("utf-8"))
-    config |= {"model_max_length": encoder.max_length, "padding_side": "right", "truncation_side": "right"}
-    for key in (*_OF_A_PLACE, *_OF_A_CALL):
-        config.pop(key, None)
-    names = config.get("model_input_names")
-    if encoder.engine.takes_types:
-        config["model_input_names"] = names or ["input_ids", "token_type_ids", "attention_mask"]
-    else:
-        config["model_input_names"] = ["input_ids", "attention_mask"]
-    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
-
-
-@contextmanager
-def _faults_of_files() -> Iterator[None]:
-    """An `OSError` for the bare `Exception` with which the tokenizers library says that a disk is full."""
-    try:
-        yield
-    except Exception as error:
-        if type(error) is not Exception:
-            raise
-        raise OSError(str(error)) from error
 
 
 def _tokenizer_alone(path: Path, max_length: int) -> None:

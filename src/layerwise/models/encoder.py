@@ -25,7 +25,7 @@ from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_ch
 from layerwise.models.pruned import take_out_heads
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
-from layerwise.models.shipped import read_shipped
+from layerwise.models.shipped import pooling_of
 from layerwise.models.states import split
 from layerwise.models.tokenization import Tokenization, longest_window, plain_backend
 from layerwise.text.records import as_records
@@ -45,7 +45,7 @@ class Encoder:
         has_final: whether there is a `final` layer, the output after a final norm.
         hidden_size: size of each vector.
         max_length: most tokens of one window, special tokens included.
-        text_pooling: the default pooling of texts: `mean`, or what a folder that `ship` wrote says.
+        text_pooling: the default pooling of texts: `mean`, or what a folder that `ship` or `finetune similarity` wrote says.
         self_check: how the model runs, packed or padded, and why.
     """
 
@@ -63,8 +63,7 @@ class Encoder:
         self.engine = engine
         self.self_check = self_check
         self.tokenizer = loaded.tokenizer
-        shipped = read_shipped(files.folder)
-        self.text_pooling = "mean" if shipped is None else shipped.pooling
+        self.text_pooling = pooling_of(files.folder)
         self._tokenizations: dict[tuple[Any, ...], Tokenization] = {}
         self.dtype = dtype
         self.num_hidden_layers = engine.anatomy.num_hidden_layers

@@ -102,9 +102,7 @@ def packed_attention(
     return torch.cat(output).unsqueeze(0), None
 
 
-def _in_float32(
-    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, *more: Any
-) -> Tensor:
+def _in_float32(module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, *more: Any) -> Tensor:
     """The same in float32: in bfloat16 the CPU's backward pass takes more than twice the time (torch 2.13)."""
     scaling, sliding_window, packed, dropout = more
     with torch.autocast("cpu", enabled=False):
@@ -118,7 +116,7 @@ def _split(states: Tensor, runs: Sequence[tuple[int, int]]) -> list[Tensor]:
 
     In one split: the gradient of a slice would be as large as the whole, one for each run.
     """
-    parts = states[0].split([length * count for length, count in runs], dim=1)
+    parts = torch.split(states[0], [length * count for length, count in runs], dim=1)
     return [
         part.reshape(part.shape[0], count, length, part.shape[2]).transpose(0, 1)
         for part, (length, count) in zip(parts, runs, strict=True)

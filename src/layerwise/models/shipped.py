@@ -1,4 +1,4 @@
-"""What a folder that `layerwise ship` wrote says about itself: `layerwise.json`."""
+"""What a folder that layerwise wrote says about itself: `layerwise.json` of `ship`, `layerwise_task.json` of `finetune`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from layerwise.types import POOLINGS, Layer
 NAME = "layerwise.json"
 PRUNED = "layerwise_pruning.json"
 """What `layerwise prune` writes in its place."""
+
+TRAINED = "layerwise_task.json"
+"""What `layerwise finetune` writes."""
 
 FORMAT_VERSION = 1
 
@@ -63,3 +66,19 @@ def read_shipped(folder: Path) -> Shipped | None:
             f"{FORMAT_VERSION} and the poolings {', '.join(POOLINGS['text'])}; update it, or ship again."
         )
     return Shipped(layer, pooling, bool(normalize), document)
+
+
+def pooling_of(folder: Path) -> str:
+    """How the tokens of a text become the vector that a folder is for; `mean` where it is for none.
+
+    Raises:
+        ModelError: see `read_shipped`.
+    """
+    shipped = read_shipped(folder)
+    if shipped is not None:
+        return shipped.pooling
+    try:
+        pooling = json.loads((folder / TRAINED).read_text("utf-8"))["pooling"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "mean"
+    return pooling if pooling in POOLINGS["text"] else "mean"

@@ -26,7 +26,9 @@ from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles, locate
 from layerwise.models.pruned import take_out_heads
+from layerwise.models.shipped import TRAINED
 from layerwise.models.tokenization import longest_window
+from layerwise.models.tokenizer_files import save_tokenizer
 from layerwise.reports.wording import without_nan
 from layerwise.train.batches import TokenBatches
 from layerwise.train.run_folder import FINISHED
@@ -35,10 +37,12 @@ from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Task
 from layerwise.whole_file import open_to_readers
 
-DOCUMENT = "layerwise_task.json"
 HEAD = "head.safetensors"
 DECODER_TOKENIZER = "decoder_tokenizer"
 FORMAT_VERSION = 1
+
+PAIR_POOLING = "mean_with_special"
+"""How the texts that are compared become vectors, as sentence-transformers does it."""
 
 _TASK_OF_HEAD = {"sequence": "classify", "token": "ner", "question": "qa", "seq2seq": "seq2seq"}
 
@@ -62,8 +66,8 @@ class Trained:
     @property
     def encoder(self) -> Any:
         """The part of the model that has blocks."""
-        apart = isinstance(self.model, LayeredModel) or self.task.head == "seq2seq"
-        return self.model.encoder if apart else self.model.base_model
+        bare = _bare(self.model, self.task)
+        return self.model.base_model if bare is self.model else bare
 
     def to_run(self) -> Trained:
         """The same, with heads that were pruned taken out."""
@@ -73,14 +77,18 @@ class Trained:
 
 def batches_for(model: Any, task: Task) -> TokenBatches:
     """How features of a task become batches of a model."""
-    layered = isinstance(model, LayeredModel)
-    bare = model.encoder if layered or task.head == "seq2seq" else model
+    layered, bare = isinstance(model, LayeredModel), _bare(model, task)
     decoder_pad = None
     if isinstance(task, Generation):
         decoder_pad = _padding(task.target_tokenizer)
     # An encoder-decoder hands token types to nobody; without them both texts of a pair have type 0, as it has one.
     types = 0 if task.head == "seq2seq" else token_types(bare)
     return TokenBatches(_padding(task.tokenizer), types, layered and task.pooled, decoder_pad)
+
+
+def _bare(model: Any, task: Task) -> Any:
+    """What takes the texts."""
+    return model.encoder if isinstance(model, LayeredModel) or task.head == "seq2seq" else model
 
 
 def _padding(tokenizer: Any) -> int:
@@ -113,10 +121,11 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
                 save_file(tensors, draft / HEAD)
         else:
             model.save_pretrained(draft)
-        task.tokenizer.save_pretrained(draft)
+        save_tokenizer(task.tokenizer, draft, token_types(_bare(model, task)) > 0)
         if isinstance(task, Generation) and task.target_tokenizer is not task.tokenizer:
             task.target_tokenizer.save_pretrained(draft / DECODER_TOKENIZER)
     if isinstance(model, PairModel) and model.head.mix is None:
+        found["pooling"] = PAIR_POOLING
         _for_sentence_transformers(draft, model, task)
     open_to_readers(draft)
     for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
@@ -125,11 +134,11 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
             shutil.rmtree(target)
         path.replace(target)
     draft.rmdir()
-    written = folder / f"{DOCUMENT}.part"
+    written = folder / f"{TRAINED}.part"
     written.write_text(
         json.dumps(without_nan({**found, "training": document}), ensure_ascii=False, indent=1), "utf-8"
     )
-    written.replace(folder / DOCUMENT)
+    written.replace(folder / TRAINED)
 
 
 def _for_sentence_transformers(folder: Path, model: PairModel, task: Task) -> None:
@@ -139,7 +148,7 @@ def _for_sentence_transformers(folder: Path, model: PairModel, task: Task) -> No
         folder,
         model.config.hidden_size,
         task.max_length,
-        "mean_with_special",
+        PAIR_POOLING,
         None,
         normalize=False,
         prompts={},
@@ -232,7 +241,7 @@ def _layered(files: ModelFiles, document: Mapping[str, Any]) -> Trained:
     except (OSError, SafetensorError, RuntimeError) as error:
         said = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"{path} is not the head that {DOCUMENT} speaks of ({said}): copy the whole folder again, or train anew."
+            f"{path} is not the head that {TRAINED} speaks of ({said}): copy the whole folder again, or train anew."
         ) from error
     return Trained(model, task, batches_for(model, task), document)
 
@@ -266,7 +275,7 @@ def read_document(files: ModelFiles) -> Mapping[str, Any] | None:
     Raises:
         ModelError: the file is there and is not what `finetune` writes.
     """
-    path = files.folder / DOCUMENT
+    path = files.folder / TRAINED
     if not path.is_file():
         return None
     try:

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 from layerwise.errors import UsageError
 from layerwise.models.load import quiet
 from layerwise.models.locate import locate
+from layerwise.models.tokenizer_files import save_tokenizer
 from layerwise.reports.training import PretrainReport, TrainingProgress
 from layerwise.text.locations import source_names
 from layerwise.train.given import folder_of, name_of, plain
@@ -296,7 +297,7 @@ class _Pretraining:
         shutil.rmtree(draft, ignore_errors=True)
         with quiet():
             model.save_pretrained(draft)
-            tokenizer.save_pretrained(draft)
+        save_tokenizer(tokenizer, draft, takes_types=True)
         open_to_readers(draft)
         for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
             path.replace(self.folder / path.name)

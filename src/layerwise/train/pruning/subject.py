@@ -22,6 +22,7 @@ from layerwise.models.locate import ModelFiles
 from layerwise.models.padding import settle
 from layerwise.models.pruned import drop_blocks
 from layerwise.models.tokenization import Tokenization, longest_window
+from layerwise.models.tokenizer_files import save_tokenizer
 from layerwise.shipping.sentence_transformers_layout import copy_modules
 from layerwise.text.batching import padded
 from layerwise.text.sources import SourceOptions, Sources
@@ -191,7 +192,7 @@ class _TextSubject(Subject):
         folder.mkdir(parents=True, exist_ok=True)
         with quiet():
             self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
+        save_tokenizer(self.tokenizer, folder, token_types(self.model) > 0)
 
 
 class EncoderSubject(_TextSubject):
