@@ -16,7 +16,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def interruptible() -> Iterator[threading.Event]:
     """Turn the first of these signals into an event, so that nothing is cut in two; a second one stops at once.
 
-    Beside the main thread, where Python takes no signals, the event is never set.
+    Beside the main thread, where Python takes no signals, the event is never set. A handler that the program has set
+    itself, or that it ignores the signal, stays.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -28,9 +29,12 @@ def interruptible() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         event.set()
 
-    previous = {number: signal.signal(number, handle) for number in SIGNALS}
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    previous = {
+        number: signal.signal(number, handle) for number in SIGNALS if signal.getsignal(number) in usual
+    }
     try:
         yield event
     finally:
         for number, handler in previous.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.signal(number, handler)

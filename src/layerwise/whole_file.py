@@ -44,6 +44,15 @@ def check_folder(path: str | Path) -> None:
     folder = Path(path).expanduser().absolute()
     if not str(path):
         raise UsageError("the empty folder name '' was given: name a folder to write into.")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the folder name {str(path)!a} holds bytes that are no UTF-8, and weights are not written under such a "
+            "name: name another."
+        ) from None
+    if folder.is_symlink() and not folder.exists():
+        raise UsageError(f"{path} is a link to {folder.readlink()}, which is not there: name another.")
     there = next(one for one in (folder, *folder.parents) if one.exists())
     if not there.is_dir():
         raise UsageError(f"{path} cannot be a folder, as {there} is a file: name another.")

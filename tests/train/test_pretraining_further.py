@@ -208,7 +208,7 @@ def test_what_the_model_decides_cannot_be_asked_for(
 
 
 def test_the_model_is_not_written_over(first: Path, bare: Path, text: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the model to begin from is in .* the folder to write"):
+    with pytest.raises(UsageError, match="which is to be read, is in .* the folder to write"):
         pretrain(
             text, first, model=str(first), shape=SAME, settings=TrainingSettings(steps=1), overwrite=True
         )
@@ -216,7 +216,7 @@ def test_the_model_is_not_written_over(first: Path, bare: Path, text: Path, tmp_
     shutil.copytree(first, tmp_path / "run")
     inside = tmp_path / "run" / "inside"
     shutil.copytree(bare, inside)
-    with pytest.raises(UsageError, match="the model to begin from is in"):
+    with pytest.raises(UsageError, match="which is to be read, is in"):
         pretrain(
             text,
             tmp_path / "run",

@@ -29,8 +29,11 @@ from layerwise.errors import (
 )
 from layerwise.reports.training import TrainingProgress
 from layerwise.train.checkpoints import SEAL, is_whole, last_whole, seal
+from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.loop import Loop
+from layerwise.train.pretraining.run import pretrain
+from layerwise.train.pruning.run import PruneCuts, prune
 from layerwise.train.run_folder import held
 from layerwise.train.settings import TrainingSettings, pick_precision
 from layerwise.train.tasks.classify import Classification
@@ -70,14 +73,16 @@ def test_the_same_curve_in_one_process_in_two_and_in_parts(tiny: str, data: Path
         "8",
         "--log-every",
         "1",
+        "--precision",
+        "fp32",
     ]
     command = [*TWO, *options, "-o", str(tmp_path / "two"), "--device", "cpu"]
     run = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
     assert run.stdout.count("macro-F1") == 1  # one process speaks
-    how = TrainingSettings(steps=12, batch_size=8, log_every=1)
+    how = TrainingSettings(steps=12, batch_size=8, log_every=1, precision="fp32")
     one = finetune("classify", data, tmp_path / "one", model=tiny, settings=how)
-    parts = TrainingSettings(steps=12, batch_size=8, log_every=1, accumulate=4)
+    parts = replace(how, accumulate=4)
     finetune("classify", data, tmp_path / "parts", model=tiny, settings=parts)
     expected = curve(tmp_path / "one")
     assert len(expected) == 12
@@ -93,7 +98,12 @@ def test_pretraining_in_two_processes(tmp_path: Path) -> None:
     )
     (tmp_path / "text.txt").write_text(text, "utf-8")
     options = "--vocab-size 150 --layers 1 --hidden 32 --heads 2 --max-length 32 --batch-tokens 256 --steps 8 --log-every 1"
-    rest = ["pretrain", str(tmp_path / "text.txt"), *options.split(), "--device", "cpu", "-o"]
+    rest = [
+        "pretrain",
+        str(tmp_path / "text.txt"),
+        *options.split(),
+        *["--device", "cpu", "--precision", "fp32", "-o"],
+    ]
     for command, name in ((TWO, "two"), ([sys.executable, "-m", "layerwise"], "one")):
         run = subprocess.run(
             [*command, *rest, str(tmp_path / name)], env=ENVIRONMENT, capture_output=True, text=True
@@ -166,6 +176,31 @@ def test_an_interrupted_run_is_saved_at_its_step(
     assert len(curve(folder)) == 30
     whole, resumed = (load_file(path / "model.safetensors") for path in (tmp_path / "whole", folder))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_signals_that_the_program_has_taken_itself_stay_its_own(
+    tiny: str, data: Path, tmp_path: Path
+) -> None:
+    """`nohup` and scripts in the background ignore Ctrl-C."""
+    told: list[int] = []
+
+    def stop(progress: TrainingProgress) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+
+    before = (
+        signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.signal(signal.SIGTERM, lambda number, frame: told.append(number)),
+    )
+    try:
+        how = TrainingSettings(steps=2, batch_size=8)
+        assert (
+            finetune("classify", data, tmp_path / "out", model=tiny, settings=how, progress=stop) is not None
+        )
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    assert told == [signal.SIGTERM] * 2
 
 
 def test_an_interrupted_run_of_two_processes_is_saved_at_its_step(
@@ -519,11 +554,57 @@ def test_squad_files_of_another_shape_are_refused(
 def test_the_model_to_begin_from_is_not_written_over(tiny: str, data: Path, tmp_path: Path) -> None:
     first = tmp_path / "first"
     finetune("classify", data, first, model=tiny, settings=TrainingSettings(steps=1))
-    with pytest.raises(UsageError, match="the model to begin from is in .* the folder to write"):
+    with pytest.raises(UsageError, match="which is to be read, is in .* the folder to write"):
         finetune(
             "classify", data, first, model=str(first), settings=TrainingSettings(steps=1), overwrite=True
         )
     assert (first / "model.safetensors").is_file()
+
+
+def test_data_in_the_folder_to_begin_anew_is_not_deleted(tiny: str, data: Path, tmp_path: Path) -> None:
+    """Nor is a decoder."""
+    how, folder = TrainingSettings(steps=1), tmp_path / "run"
+    finetune("classify", data, folder, model=tiny, settings=how)
+    inside = Path(shutil.copy(data, folder / "data.jsonl"))
+    shutil.copytree(tiny, folder / "decoder")
+    message = "which is to be read, is in .*run, the folder to write"
+    for train, dev in ((inside, None), (data, inside), (f"{folder}/*.jsonl", None)):
+        with pytest.raises(UsageError, match=message):
+            finetune("classify", train, folder, dev=dev, model=tiny, settings=how, overwrite=True)
+    with pytest.raises(UsageError, match=message):
+        choices = FinetuneChoices(decoder=str(folder / "decoder"))
+        finetune("seq2seq", data, folder, model=tiny, settings=how, choices=choices, overwrite=True)
+    with pytest.raises(UsageError, match=message):
+        pretrain(inside, folder, settings=how, overwrite=True)
+    prune(folder, tmp_path / "pruned", PruneCuts(magnitude=0.1))
+    shutil.copy(data, tmp_path / "pruned" / "data.jsonl")
+    with pytest.raises(UsageError, match="which is to be read, is in .*pruned"):
+        prune(
+            tiny,
+            tmp_path / "pruned",
+            PruneCuts(least_useful=1),
+            data=tmp_path / "pruned" / "data.jsonl",
+            overwrite=True,
+        )
+    assert inside.is_file() and (folder / "decoder" / "config.json").is_file()
+    assert (tmp_path / "pruned" / "data.jsonl").is_file()
+
+
+def test_names_that_are_no_utf_8(tiny: str, data: Path, tmp_path: Path) -> None:
+    """As old archives have them: of data they are borne, of a folder to write they are refused before any work."""
+    name = os.fsdecode(b"caf\xe9")
+    source = Path(shutil.copy(data, tmp_path / f"{name}.jsonl"))
+    how = TrainingSettings(steps=1)
+    assert finetune("classify", source, tmp_path / "out", model=tiny, settings=how) is not None
+    assert evaluate(tmp_path / "out", source).examples
+    with pytest.raises(UsageError, match="bytes that are no UTF-8"):
+        finetune("classify", data, tmp_path / name, model=tiny, settings=how)
+
+
+def test_a_link_to_nothing_is_no_folder(tiny: str, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="is a link to .*nowhere, which is not there"):
+        finetune("classify", data, tmp_path / "link", model=tiny, settings=TrainingSettings(steps=1))
 
 
 def test_what_does_not_go_with_squad_files_is_refused(tiny: str, tmp_path: Path) -> None:

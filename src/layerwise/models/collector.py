@@ -46,7 +46,7 @@ class Collector:
         self._device = device
         self._bounds = np.searchsorted(rows.edge_sequence, np.arange(rows.num_sequences + 1))
         self._in_parts = rows.in_parts
-        self._vectors = torch.empty(len(layers), len(rows), hidden_size)
+        self._vectors = torch.empty(len(layers), len(rows), hidden_size, dtype=torch.float32)
         if self._in_parts:
             self._vectors.fill_(-torch.inf if rows.reduction == "max" else 0.0)
         self._batch: BatchEdges | None = None

@@ -30,10 +30,10 @@ class LayeredHead(nn.Module):
 
     def __init__(self, layers: int, hidden_size: int, outputs: int | None, dropout: float) -> None:
         super().__init__()
-        self.mix = nn.Parameter(torch.zeros(layers)) if layers > 1 else None
-        self.gamma = nn.Parameter(torch.ones(())) if layers > 1 else None
+        self.mix = nn.Parameter(torch.zeros(layers, dtype=torch.float32)) if layers > 1 else None
+        self.gamma = nn.Parameter(torch.ones((), dtype=torch.float32)) if layers > 1 else None
         self.dropout = nn.Dropout(dropout if outputs else 0.0)
-        self.linear = None if outputs is None else nn.Linear(hidden_size, outputs)
+        self.linear = None if outputs is None else nn.Linear(hidden_size, outputs, dtype=torch.float32)
         if self.linear is not None:
             nn.init.normal_(self.linear.weight, std=0.02)  # Devlin et al. 2019, as every head of BERT
             nn.init.zeros_(self.linear.bias)

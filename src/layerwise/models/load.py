@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -108,7 +109,9 @@ def from_folder(kind: Any, files: ModelFiles, config: Any) -> tuple[Any, dict[st
     """
     if getattr(config, "transformers_weights", None):
         config.transformers_weights = None  # another file than the one that was checked
-    with quiet(), in_words(files, "its weights cannot be loaded (fetch them again if a download broke off)"):
+    broken = "its weights cannot be loaded (fetch them again if a download broke off)"
+    # Weights that are missing are drawn: the caller's next random number is the one it would have been.
+    with quiet(), in_words(files, broken), torch.random.fork_rng(devices=()):
         model, info = kind.from_pretrained(
             files.folder,
             config=config,
@@ -183,18 +186,43 @@ def in_words(files: ModelFiles, what: str) -> Iterator[None]:
         ) from error
 
 
+@dataclass
+class _Quiet:
+    """How many are within `quiet`, and transformers' verbosity and bars outside of it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    within: int = 0
+    found: tuple[int, bool] = (logging.WARNING, True)
+
+
+_QUIET = _Quiet()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' loading reports off stderr: the doctor's list says the same."""
-    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(logging.CRITICAL)
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    """Keep transformers' loading reports off stderr: the doctor's list says the same.
+
+    Of several at once, in threads or one in another, the last to end puts back what the first found.
+    """
+    with _QUIET.lock:
+        if not _QUIET.within:
+            _QUIET.found = (
+                transformers_logging.get_verbosity(),
+                transformers_logging.is_progress_bar_enabled(),
+            )
+            transformers_logging.set_verbosity(logging.CRITICAL)
+            transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        _QUIET.within += 1
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        with _QUIET.lock:
+            _QUIET.within -= 1
+            if not _QUIET.within:
+                level, bars = _QUIET.found
+                transformers_logging.set_verbosity(level)
+                if bars:
+                    transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def pick_device(device: str) -> torch.device:

@@ -16,8 +16,8 @@ from layerwise.models.locate import locate
 from layerwise.models.self_check import build_engine
 from layerwise.models.tokenization import longest_window
 from layerwise.shipping.base_modules import read_base_modules
-from layerwise.train.choices import FinetuneChoices
-from layerwise.train.encoder_decoder import NEW, covers, join
+from layerwise.train.choices import NEW, FinetuneChoices
+from layerwise.train.encoder_decoder import covers, join
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Example, Task
 from layerwise.types import Layer

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from layerwise.errors import UsageError, choose
 
 MIXES = ("none", "scalar")
+NEW = "new"
+"""The decoder that begins with random weights."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class FinetuneChoices:
     max_length: int | None = None
     patience: int | None = 3
     decoder: str | None = None
+
+    def models(self, model: str) -> list[str]:
+        """What is read to begin from: the model, and that of the decoder where it is another."""
+        other = self.decoder is not None and self.decoder.partition(":")[0] != NEW
+        return [model, *([str(self.decoder)] if other else [])]
 
     def refuse_unfit(self, task: str) -> None:
         """Refuse what does not go with a task.

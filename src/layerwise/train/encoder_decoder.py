@@ -18,11 +18,11 @@ from transformers import (
 from layerwise.errors import ModelError, UsageError
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import locate
+from layerwise.train.choices import NEW
 from layerwise.train.tasks.seq2seq import MOST_LOST, Generation
 from layerwise.train.tasks.task import Example
 from layerwise.train.vocabulary import train_vocabulary
 
-NEW = "new"
 NEW_BLOCKS = 2
 NEW_VOCABULARY = 8_000
 

@@ -22,7 +22,6 @@ from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
-from layerwise.train.encoder_decoder import NEW
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.given import folder_of, name_of, plain
@@ -36,11 +35,12 @@ from layerwise.train.run_folder import (
     held,
     publishing,
     refuse,
-    refuse_own_source,
+    refuse_own_sources,
     resume_from,
     same_run,
 )
 from layerwise.train.settings import TrainingSettings, pick_precision, require_training
+from layerwise.train.surroundings import own_surroundings
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.task import DataColumns, Example, Feature, Task
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["FinetuneChoices", "finetune"]
 
 
+@own_surroundings()
 def finetune(
     task: str,
     data: str | Path | Sequence[str | Path],
@@ -117,8 +118,9 @@ def finetune(
             if state.is_main_process:
                 refuse(folder, document, resume, overwrite)
                 stack.enter_context(held(folder))
-                if folder.exists():  # in what is not there no model lies
-                    refuse_own_source(folder, locate(name, revision, allow_pickle).folder)
+                if folder.exists() and not resume:  # nothing goes, or nothing is there
+                    models = [locate(one, revision, allow_pickle).folder for one in chosen.models(name)]
+                    refuse_own_sources(folder, *models, *train, *(held_out or ()))
         return _Finetuning(
             kind=TASKS[task],
             name=name,
@@ -249,11 +251,8 @@ class _Finetuning:
 
     def _weights(self) -> dict[str, str]:
         """Checksums of the models that the run begins from."""
-        names = {"weights_sha256": self.name}
-        decoder = self.chosen.decoder
-        if decoder is not None and decoder.partition(":")[0] != NEW:
-            names["decoder_sha256"] = decoder
-        return {key: locate(name, *self.loading).weights_sha256 for key, name in names.items()}
+        names = zip(("weights_sha256", "decoder_sha256"), self.chosen.models(self.name), strict=False)
+        return {key: locate(name, *self.loading).weights_sha256 for key, name in names}
 
     def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
         train = list(read_examples(self.kind, self.data, self.columns, skipped))

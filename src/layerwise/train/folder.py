@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -136,7 +137,9 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
     draft.rmdir()
     written = folder / f"{TRAINED}.part"
     written.write_text(
-        json.dumps(without_nan({**found, "training": document}), ensure_ascii=False, indent=1), "utf-8"
+        json.dumps(without_nan({**found, "training": document}), ensure_ascii=False, indent=1),
+        "utf-8",
+        "backslashreplace",  # names of files may hold bytes that are no UTF-8
     )
     written.replace(folder / TRAINED)
 
@@ -233,7 +236,8 @@ def _layered(files: ModelFiles, document: Mapping[str, Any]) -> Trained:
     task.configure(document)
     kind = PairModel if task.head == "pair" else LayeredModel
     layers = tuple(document["layers"])
-    model = kind(loaded.model, layers, document["outputs"], pooled=task.pooled, frozen=True)
+    with torch.random.fork_rng(devices=()):  # for weights that are then read
+        model = kind(loaded.model, layers, document["outputs"], pooled=task.pooled, frozen=True)
     path = files.folder / HEAD
     try:
         tensors = load_file(path) if model.head.state_dict() else {}

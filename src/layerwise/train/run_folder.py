@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from layerwise.errors import LayerwiseError, UsageError
+from layerwise.text.locations import STDIN
 from layerwise.train.checkpoints import last_whole
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.settings import TrainingSettings
@@ -102,16 +103,20 @@ def refuse(
         )
 
 
-def refuse_own_source(folder: Path, model: Path) -> None:
-    """Refuse a folder that cannot be begun anew without losing the model to begin from.
+def refuse_own_sources(folder: Path, *read: str | Path) -> None:
+    """Refuse a folder that cannot be begun anew without losing what is to be read: a model, or data.
 
     Raises:
-        UsageError: the model is the folder, or lies in it.
+        UsageError: one is the folder, or lies in it.
     """
-    if folder.resolve() in (model.resolve(), *model.resolve().parents):
-        raise UsageError(
-            f"the model to begin from is in {folder}, the folder to write: choose another folder to write."
-        )
+    for one in read:
+        if one == STDIN or "://" in str(one):
+            continue
+        path = Path(one).expanduser().resolve()
+        if folder.resolve() in (path, *path.parents):
+            raise UsageError(
+                f"{one}, which is to be read, is in {folder}, the folder to write: choose another folder to write."
+            )
 
 
 @contextmanager
@@ -155,7 +160,8 @@ def claim(folder: Path, document: dict[str, Any], resume: bool, keep: str = "") 
         _check_same(folder, _read(folder), json.loads(json.dumps(document)))
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
+    # What says that the folder is a run's goes last: a kill in between leaves one that can be begun anew.
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == RUN):
         if path.name == keep:
             continue
         if path.is_dir() and not path.is_symlink():
@@ -196,7 +202,8 @@ def publishing(folder: Path) -> Iterator[None]:
 
 def _write(folder: Path, document: dict[str, Any]) -> None:
     with whole_file(folder / RUN) as file:
-        file.write(json.dumps(document, ensure_ascii=False, indent=1).encode())
+        # A file's name may hold bytes that are no UTF-8; so written they are read again.
+        file.write(json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace"))
 
 
 def resume_from(folder: Path) -> Path | None:

@@ -37,10 +37,11 @@ from layerwise.train.run_folder import (
     held,
     publishing,
     refuse,
-    refuse_own_source,
+    refuse_own_sources,
     resume_from,
 )
 from layerwise.train.settings import TrainingSettings, pick_precision, require_training
+from layerwise.train.surroundings import own_surroundings
 from layerwise.whole_file import open_to_readers
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ PREPARED = ("corpus", "model", "weights_sha256", "vocab_size", "cased", "max_len
 """What vocabulary and token ids depend on."""
 
 
+@own_surroundings()
 def pretrain(
     corpus: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -145,8 +147,8 @@ def pretrain(
             if state.is_main_process:
                 refuse(folder, document, resume, overwrite, PREPARED)
                 stack.enter_context(held(folder))
-                if files is not None:
-                    refuse_own_source(folder, files.folder)
+                if not resume:
+                    refuse_own_sources(folder, *([] if files is None else [files.folder]), *sources)
             torch.manual_seed(how.seed)  # heads that the files lack are drawn
             source = None if files is None else open_source(files, form)
             if state.is_main_process:

@@ -34,7 +34,9 @@ from layerwise.train.pruning.importance import head_importance, least_important,
 from layerwise.train.pruning.int8 import PATH, quantise, require_int8
 from layerwise.train.pruning.magnitude import zero_smallest
 from layerwise.train.pruning.subject import EncoderSubject, Subject, subject_of
+from layerwise.train.run_folder import refuse_own_sources
 from layerwise.train.settings import require_training
+from layerwise.train.surroundings import own_surroundings
 from layerwise.train.tasks.task import DataColumns
 
 ROUNDS = 5
@@ -82,6 +84,7 @@ class PruneCuts:
             )
 
 
+@own_surroundings()
 def prune(
     model: str | Path,
     output: str | Path,
@@ -114,6 +117,7 @@ def prune(
         require_int8()
     files = locate(name, revision, allow_pickle)
     target, skipped = folder_of(output), Skipped(skip_bad)
+    refuse_own_sources(target, *given)
     torch.manual_seed(0)
     with whole_folder(target, files.folder, overwrite) as folder:
         subject = subject_of(files, given, named, skipped)

@@ -1,0 +1,39 @@
+"""What surrounds a training in its process: set to what training needs, and put back at its end."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Random numbers, transformers' logging and accelerate's state are of the whole process."""
+
+_PRECISION = "ACCELERATE_MIXED_PRECISION"
+
+
+@contextmanager
+def own_surroundings() -> Iterator[None]:
+    """Gradients, float32 by default, and random numbers of one's own; other threads wait until it is over.
+
+    What `accelerate launch --mixed_precision` says is set aside: the precision is that of the settings.
+    """
+    begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    used = [torch.cuda.current_device()] if begun else []
+    with _ONE_AT_A_TIME, torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(used):
+        python, numpy = random.getstate(), np.random.get_state()
+        dtype, precision = torch.get_default_dtype(), os.environ.pop(_PRECISION, None)
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            torch.set_default_dtype(dtype)
+            if precision is not None:
+                os.environ[_PRECISION] = precision
