@@ -5,7 +5,8 @@
 1. The loop of transformers' run_glue.py and run_ner.py (Trainer, DataCollatorWithPadding, batches in random order)
    against `layerwise finetune`, on the same examples, settings and number of steps, interleaved: tokens that are no
    padding a second, and the score.
-2. Frozen: the encoder re-run in each epoch (Trainer over a model whose encoder has no gradients) against
+2. In bfloat16 beside float32, where the processor has units for it: tokens a second of the training steps.
+3. Frozen: the encoder re-run in each epoch (Trainer over a model whose encoder has no gradients) against
    `layerwise finetune --frozen`, which runs it once; at the same number of epochs.
 
 Texts are made here, of lengths as in SST-2 and CoNLL-2003 (their published means and spread).
@@ -36,7 +37,7 @@ from transformers import (
 from layerwise.models.load import quiet, tokenizer_of
 from layerwise.models.locate import locate
 from layerwise.train.finetune import FinetuneChoices, finetune
-from layerwise.train.settings import TrainingSettings
+from layerwise.train.settings import TrainingSettings, computes_bf16
 
 ROUNDS = 3
 EXAMPLES, DEV = 320, 200
@@ -140,9 +141,17 @@ def accuracy(logits: Any, labels: Any) -> float:
 
 
 def ours(
-    task: str, paths: dict[str, Path], epochs: int, lr: float, choices: FinetuneChoices
-) -> tuple[float, float, float]:
-    """Seconds of the whole run, loading and tokenising left out of neither; score; share of padding."""
+    task: str,
+    paths: dict[str, Path],
+    epochs: int,
+    lr: float,
+    choices: FinetuneChoices,
+    precision: str = "fp32",
+) -> tuple[float, float, float, float]:
+    """Seconds of the whole run, loading and tokenising left out of neither; score; share of padding; tokens/s.
+
+    The last is of the training alone, with the evaluation that ends each epoch.
+    """
     from layerwise.train.tasks.task import DataColumns
 
     columns = DataColumns() if task == "classify" else DataColumns(label="tags", words="words")
@@ -154,10 +163,12 @@ def ours(
             dev=paths["dev"],
             columns=columns,
             choices=choices,
-            settings=TrainingSettings(epochs=epochs, batch_size=BATCH, lr=lr, device="cpu", precision="fp32"),
+            settings=TrainingSettings(
+                epochs=epochs, batch_size=BATCH, lr=lr, device="cpu", precision=precision
+            ),
         )
     assert report is not None
-    return report.seconds, report.scores["accuracy"], report.padding
+    return report.seconds, report.scores["accuracy"], report.padding, report.tokens_per_second
 
 
 def beside_transformers(paths: dict[str, Path]) -> str:
@@ -195,8 +206,25 @@ def beside_transformers(paths: dict[str, Path]) -> str:
     return table(head, rows)
 
 
-def frozen(paths: dict[str, Path], epochs: int) -> str:
+def in_bfloat16(paths: dict[str, Path]) -> str:
     """The second."""
+    rows, whole = [], FinetuneChoices(patience=None)
+    for task in ("classify", "ner"):
+        pairs = [
+            [ours(task, paths, 2, 5e-5, whole, precision) for precision in ("fp32", "bf16")]
+            for _ in range(ROUNDS)
+        ]
+        speeds = [statistics.median(pair[place][3] for pair in pairs) for place in (0, 1)]
+        ratio = statistics.median(half[3] / single[3] for single, half in pairs)
+        scores = [f"{one[1]:.3f}" for one in pairs[0]]
+        rows.append([task, *(f"{speed:,.0f}" for speed in speeds), f"{ratio:.2f}", *scores])
+        print(rows[-1], flush=True)
+    head = ["task", "float32, tokens/s", "bfloat16", "times as fast", "accuracy, float32", "bfloat16"]
+    return table(head, rows)
+
+
+def frozen(paths: dict[str, Path], epochs: int) -> str:
+    """The third."""
     rows = []
     for task in ("classify", "ner"):
         slow = theirs(task, paths, epochs, 1e-2, frozen=True)
@@ -225,11 +253,21 @@ def main() -> None:
             f"{BATCH}, float32, 2 epochs; medians of {ROUNDS} interleaved rounds. Seconds: theirs of `train()` alone, ours "
             "of all that `finetune` does, reading, tokenising and loading among it.",
             beside_transformers(paths),
+            *(
+                ["`layerwise finetune` in bfloat16:", in_bfloat16(paths)]
+                if (half := computes_bf16(torch.device("cpu")))
+                else []
+            ),
             f"Frozen encoder, {epochs} epochs with an evaluation each. Theirs re-runs the encoder in each epoch, under the "
             "head of transformers; ours runs it once, under a linear head (of texts on the mean of the tokens).",
             frozen(paths, epochs),
         ]
-    write_results("finetune", f"cpu{torch.get_num_threads()}", "\n\n".join(body), ["accelerate"])
+    write_results(
+        "finetune",
+        f"cpu{torch.get_num_threads()}{'-bf16' if half else ''}",
+        "\n\n".join(body),
+        ["accelerate"],
+    )
 
 
 if __name__ == "__main__":

@@ -87,7 +87,9 @@ def main(device: torch.device = CPU, pairs: int = PAIRS) -> None:
     what = f"Forward and backward pass, {BATCHES} batches of {pairs} pairs, medians of {ROUNDS} rounds."
     body = f"{what}\n\n{table(head, rows)}{note}"
     hardware = (
-        f"cpu{torch.get_num_threads()}" if device == CPU else torch.cuda.get_device_name().replace(" ", "-")
+        f"cpu{torch.get_num_threads()}{'-bf16' if 'bf16' in precisions else ''}"
+        if device == CPU
+        else torch.cuda.get_device_name().replace(" ", "-")
     )
     write_results("pretrain", hardware, body)
 

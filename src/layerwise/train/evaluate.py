@@ -18,7 +18,6 @@ from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.evaluate import pretraining_scores
 from layerwise.train.settings import pick_precision, require_training
-from layerwise.train.tasks.qa import QuestionAnswering
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import DataColumns
 
@@ -59,9 +58,11 @@ def evaluate(
     files = locate(name, revision, allow_pickle)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
-        scores, masked = pretraining_scores(files, kind, sources, named, place, chosen)
+        scores, masked, notes = pretraining_scores(files, kind, sources, named, place, chosen)
         spent = time.perf_counter() - began
-        return EvaluationReport("pretraining", name, masked, "masked_accuracy", scores, None, spent)
+        return EvaluationReport(
+            "pretraining", name, masked, "masked_accuracy", scores, None, spent, tuple(notes)
+        )
     trained = load_trained(name, revision, allow_pickle).to_run()
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
@@ -70,8 +71,7 @@ def evaluate(
     examples = known_to(task, examples, skipped)
     if not examples:
         raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
-    if isinstance(task, QuestionAnswering) and not trained.document:
-        task.prepare(examples)  # nothing else says whether it was trained to find no answer
+    trained.look_at(examples)
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, chosen, batch_tokens)
     predictions = list(predictor(map(task.fitting, examples)))
     notes = skipped.note()

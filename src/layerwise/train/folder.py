@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,9 @@ from layerwise.reports.wording import without_nan
 from layerwise.train.batches import TokenBatches
 from layerwise.train.run_folder import FINISHED
 from layerwise.train.tasks.by_name import TASKS
+from layerwise.train.tasks.qa import QuestionAnswering
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import Task
+from layerwise.train.tasks.task import Example, Task
 from layerwise.whole_file import open_to_readers
 
 HEAD = "head.safetensors"
@@ -69,6 +70,11 @@ class Trained:
         """The part of the model that has blocks."""
         bare = _bare(self.model, self.task)
         return self.model.base_model if bare is self.model else bare
+
+    def look_at(self, examples: Sequence[Example]) -> None:
+        """Take from the data what a checkpoint from elsewhere does not say: whether questions may be without an answer."""
+        if isinstance(self.task, QuestionAnswering) and not self.document:
+            self.task.prepare(examples)
 
     def to_run(self) -> Trained:
         """The same, with heads that were pruned taken out."""

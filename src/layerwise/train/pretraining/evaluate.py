@@ -30,8 +30,8 @@ def pretraining_scores(
     columns: DataColumns,
     device: torch.device,
     precision: str,
-) -> tuple[dict[str, float], int]:
-    """Scores, and the number of masked tokens they are of.
+) -> tuple[dict[str, float], int, list[str]]:
+    """Scores, the number of masked tokens they are of, and what one should know of the data.
 
     A model with both heads of BERT is scored on pairs of sentences of all documents, each source apart; another one on
     texts, a line or row each. Masks are the same each time.
@@ -43,7 +43,7 @@ def pretraining_scores(
     if kind == "masked" or config_of(files).model_type != "bert":
         subject = MaskedSubject(files, kind, data, columns)
         subject.model.to(device)
-        return subject.scores(), sum(len(one.places) for one in subject.features)
+        return subject.scores(), sum(len(one.places) for one in subject.features), subject.notes()
     checked, tokenizer = load_with_head(files, kind)
     with quiet():
         model = BertForPreTraining.new(checked.config)
@@ -70,10 +70,8 @@ def pretraining_scores(
     if len(scorer.names) == 1:
         scores = {name.removesuffix(f"_{first}"): value for name, value in scores.items()}
     else:
-        scores = {
-            METRIC: sum(scores[f"{METRIC}_{name}"] for name in scorer.names) / len(scorer.names),
-            **scores,
-        }
+        right = sum(scores[f"{METRIC}_{name}"] * number for name, number in scorer.masked.items())
+        scores = {METRIC: right / sum(scorer.masked.values()), **scores}
     wanted = ("masked_accuracy", "perplexity", "nsp_accuracy")
     kept = {name: value for name, value in scores.items() if name.startswith(wanted)}
-    return {METRIC: kept[METRIC], **kept}, scorer.masked
+    return {METRIC: kept[METRIC], **kept}, sum(scorer.masked.values()), []

@@ -73,9 +73,9 @@ class HeldOut:
         return list(self._parts)
 
     @property
-    def masked(self) -> int:
-        """Masked tokens in all."""
-        return sum(len(pair.places) for pairs in self._parts.values() for pair in pairs)
+    def masked(self) -> dict[str, int]:
+        """Masked tokens of each source."""
+        return {name: sum(len(pair.places) for pair in pairs) for name, pairs in self._parts.items()}
 
     def scores(self, model: Any, device: torch.device, precision: str) -> dict[str, float]:
         """Losses, accuracies and the perplexity of masked tokens, as `masked_accuracy_en`; without dropout."""

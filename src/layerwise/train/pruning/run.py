@@ -124,7 +124,7 @@ def prune(
         if given and not subject.features:
             raise UsageError("no row of the data can be used: leave --skip-bad out to see why.")
         before = _before(subject, files.folder)
-        notes = [*skipped.note(), *_cut(subject, cuts, say)]
+        notes = [*skipped.note(), *subject.notes(), *_cut(subject, cuts, say)]
         if isinstance(subject, EncoderSubject):
             notes += [
                 f"The head of {head} is not one that can be pruned, and is left out: the folder holds the encoder alone."

@@ -31,9 +31,10 @@ from layerwise.train.data import Skipped, known_to, read_examples
 from layerwise.train.folder import load_trained, read_document, save_trained
 from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.masking import Masking
-from layerwise.train.tasks.task import IGNORED, DataColumns, Feature
+from layerwise.train.tasks.seq2seq import Generation
+from layerwise.train.tasks.task import IGNORED, DataColumns, Feature, cut_note
 
-BATCH_TOKENS = 2048
+BATCH_TOKENS, BEAMS = 2048, 4
 Batch = dict[str, Tensor]
 
 
@@ -94,6 +95,10 @@ class Subject(ABC):
         """Quality on the data; `run` stands in for the model (an exported graph)."""
 
     @abstractmethod
+    def notes(self) -> list[str]:
+        """What one should know of the data."""
+
+    @abstractmethod
     def save(self, folder: Path, document: dict[str, Any]) -> None:
         """Write the pruned model."""
 
@@ -108,6 +113,9 @@ class TrainedSubject(Subject):
         self.task, self.document = trained.task, trained.document
         self.examples = list(read_examples(type(self.task), data, columns, skipped)) if data else []
         self.examples = known_to(self.task, self.examples, skipped)
+        trained.look_at(self.examples)
+        if isinstance(self.task, Generation):
+            self.task.beams = BEAMS  # as `evaluate` has it
         self.groups = list(self.task.featurise(self.examples))
         self.metric = self.task.metric
         model = trained.model
@@ -140,6 +148,9 @@ class TrainedSubject(Subject):
         found = self.task.scores(self.examples, list(predictor.of_features(self.examples, self.groups)))
         return {self.metric: found[self.metric], **found}
 
+    def notes(self) -> list[str]:
+        return self.task.notes()
+
     def save(self, folder: Path, document: dict[str, Any]) -> None:
         if isinstance(self.model, LayeredModel):
             self.model.frozen = bool(self.document.get("frozen", True))
@@ -167,13 +178,15 @@ class _TextSubject(Subject):
     """A model on plain texts."""
 
     tokenizer: Any
+    _cut, _longest = 0, 0
 
-    @staticmethod
-    def _features(tokenizer: Any, encoder: Any, data: Sequence[str], columns: DataColumns) -> list[Feature]:
+    def _features(self, encoder: Any, data: Sequence[str], columns: DataColumns) -> list[Feature]:
         if not data:
             return []
-        longest = longest_window(dissect(encoder, encoder.config).max_positions, tokenizer)
-        tokenization = Tokenization(tokenizer, min(longest, 512), long_text="truncate", align=False)
+        self._longest = min(
+            longest_window(dissect(encoder, encoder.config).max_positions, self.tokenizer), 512
+        )
+        tokenization = Tokenization(self.tokenizer, self._longest, long_text="truncate", align=False)
         records = [
             record
             for record in Sources(list(data), SourceOptions(columns.text, format=columns.format)).records()
@@ -181,12 +194,16 @@ class _TextSubject(Subject):
         ]
         features = []
         for one in tokenization.encode(records):
+            self._cut += one.num_truncated > 0
             window = one.sequences[0]
             features.append(Feature(window.input_ids, window.token_type_ids, one.position))
         features = [one for one in features if len(one.places)]
         if not features:
             raise SourceError("the data holds no text with a token: expected some.")
         return features
+
+    def notes(self) -> list[str]:
+        return [cut_note(self._cut, self._longest)] if self._cut else []
 
     def save(self, folder: Path, document: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -204,7 +221,7 @@ class EncoderSubject(_TextSubject):
         loaded = load(files)
         self._folder = files.folder
         model, self.tokenizer = loaded.model, loaded.tokenizer
-        features = self._features(self.tokenizer, model, data, columns)
+        features = self._features(model, data, columns)
         settle(model, model)
         collate = TokenBatches(self.tokenizer.pad_token_id or 0, token_types(model), True)
         super().__init__(model, model, collate, features)
@@ -244,7 +261,7 @@ class MaskedSubject(_TextSubject):
 
     def __init__(self, files: ModelFiles, kind: str, data: Sequence[str], columns: DataColumns) -> None:
         model, self.tokenizer = load_with_head(files, kind)
-        features = self._features(self.tokenizer, model.base_model, data, columns)
+        features = self._features(model.base_model, data, columns)
         masking = Masking.of(self.tokenizer, whole_words=False)
         for number, one in enumerate(features):
             draw = np.random.default_rng((0, number))

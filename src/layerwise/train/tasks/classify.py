@@ -86,7 +86,7 @@ class Classification(Task):
     def weigh_classes(self, examples: Sequence[Example]) -> None:
         """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced` (King & Zeng 2001)."""
         counts = Counter(example.target for example in examples)
-        total = len(examples) / len(self.labels)
+        total = len(examples) / len(counts)
         self.class_weights = torch.tensor([total / max(counts[label], 1) for label in self.labels])
 
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:

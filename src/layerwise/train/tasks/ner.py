@@ -109,9 +109,9 @@ class Tagging(Task):
         return as_classes(np.array([*labels], object), column)[1]
 
     def weigh_classes(self, examples: Sequence[Example]) -> None:
-        """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced`."""
+        """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced`, of the tags that occur."""
         counts = Counter(tag for example in examples for tag in example.target)
-        total = sum(counts.values()) / len(self.labels)
+        total = sum(counts.values()) / len(counts)
         self.class_weights = torch.tensor([total / max(counts[label], 1) for label in self.labels])
 
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:

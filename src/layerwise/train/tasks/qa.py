@@ -44,9 +44,9 @@ class QuestionAnswering(Task):
     def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
         super().__init__(tokenizer, max_length, labels)
         self.no_answers = False
-        self._long_questions = 0
-        stride = min(128, max(1, max_length // 4))  # 128 of 384 in BERT's run_squad.py
-        self.tokenization = Tokenization(tokenizer, max_length, stride)
+        self._long_questions = self._in_no_window = 0
+        self.overlap = min(128, max(1, max_length // 4))  # 128 of 384 in BERT's run_squad.py
+        self.tokenization = Tokenization(tokenizer, max_length, self.overlap)
 
     @classmethod
     def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
@@ -82,6 +82,13 @@ class QuestionAnswering(Task):
                 f"{which} longer than the half of a window that is theirs, and read up to there (--max-length "
                 f"{self.max_length})."
             )
+        if self._in_no_window:
+            number = self._in_no_window
+            which = "1 answer is" if number == 1 else f"{number:,} answers are"
+            notes.append(
+                f"{which} whole in no window, which counts as no answer in training: windows of {self.max_length} tokens "
+                f"overlap by {self.overlap} (--max-length)."
+            )
         return notes
 
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
@@ -110,23 +117,23 @@ class QuestionAnswering(Task):
                     ),
                 )
             )
+        if found and example.target is not None and example.target.start is not None:
+            self._in_no_window += all(one.target == (0, 0) for one in found)
         return found
 
     @staticmethod
     def _positions(
         encoded: EncodedText, answers: GivenAnswers, first_token: int, first_place: int, count: int
     ) -> tuple[int, int]:
-        """First and last position of the answer in a window; where it is not all there, those of [CLS]."""
+        """First and last position of the answer in a window; where not all its tokens are there, those of [CLS]."""
         if answers.start is None:
             return 0, 0
         start, end = answers.start, answers.start + len(answers.texts[0])
-        tokens = np.arange(first_token, first_token + count)
-        inside = (encoded.start[tokens] < end) & (encoded.end[tokens] > start)
-        whole = inside.any() and encoded.start[tokens[0]] <= start and encoded.end[tokens[-1]] >= end
-        if not whole:
+        inside = (encoded.sequence_id == 1) & (encoded.start < end) & (encoded.end > start)
+        tokens = np.flatnonzero(inside) - first_token  # spaces, and what the tokenizer drops, have none
+        if not len(tokens) or tokens[0] < 0 or tokens[-1] >= count:
             return 0, 0
-        places = np.flatnonzero(inside)
-        return int(places[0]) + first_place, int(places[-1]) + first_place
+        return int(tokens[0]) + first_place, int(tokens[-1]) + first_place
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         logits = _start_end(outputs)  # (batch, 2, seq)
@@ -172,21 +179,24 @@ class QuestionAnswering(Task):
         )
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[Answer]) -> dict[str, float]:
-        given = [example.target.texts for example in examples]
-        return squad_scores([prediction.answer for prediction in predictions], given)
+        return _scores(examples, [prediction.answer for prediction in predictions])
 
     def baseline(self, examples: Sequence[Example]) -> float | None:
         """F1 of one who always says that there is no answer, if the data has such questions."""
         if not self.no_answers:
             return None
-        given = [example.target.texts for example in examples]
-        return squad_scores([""] * len(given), given)["f1"]
+        return _scores(examples, [""] * len(examples))["f1"]
 
     def document(self) -> dict[str, Any]:
         return {**super().document(), "no_answers": self.no_answers}
 
     def configure(self, document: Mapping[str, Any]) -> None:
         self.no_answers = bool(document.get("no_answers", False))
+
+
+def _scores(examples: Sequence[Example], found: Sequence[str]) -> dict[str, float]:
+    contexts = [example.record.text_pair or "" for example in examples]
+    return squad_scores(found, [example.target.texts for example in examples], contexts)
 
 
 def _start_end(outputs: Mapping[str, Tensor]) -> Tensor:

@@ -116,6 +116,12 @@ class Prediction(Protocol):
         ...
 
 
+def cut_note(number: int, length: int) -> str:
+    """That texts are longer than their model takes."""
+    which = "1 text is" if number == 1 else f"{number:,} texts are"
+    return f"{which} longer than {length} tokens and cut at the end."
+
+
 class Task(ABC):
     """A task, with what it learned of its data: labels, lengths.
 
@@ -204,8 +210,7 @@ class Task(ABC):
         """What one should know of the texts that were seen, in sentences: how many were cut, how much was unknown."""
         notes = []
         if self.truncated:
-            number = "1 text is" if self.truncated == 1 else f"{self.truncated:,} texts are"
-            notes.append(f"{number} longer than {self.max_length} tokens and cut at the end.")
+            notes.append(cut_note(self.truncated, self.max_length))
         if self._unknown > MOST_UNKNOWN * self._tokens:
             notes.append(
                 f"{self._unknown / self._tokens:.0%} of the tokens are unknown to the model's vocabulary, which cannot tell "
