@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from layerwise import errors as errors
 from layerwise.version import __version__
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ IOBES = ("O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC", "I-LOC", "E-LOC", "S-
         (["B-PER", "I-PER", "E-PER", "S-LOC"], [Span(0, 3, "PER"), Span(3, 4, "LOC")]),
         (["B_PER", "M_PER", "E_PER"], [Span(0, 3, "PER")]),  # BMES, as Chinese sets have it
         (["U-PER", "B-LOC", "L-LOC"], [Span(0, 1, "PER"), Span(1, 3, "LOC")]),  # BILOU
+        (["B", "I", "O", "B"], [Span(0, 2, ""), Span(3, 4, "")]),  # one type, which has no name
         ([], []),
     ],
 )
@@ -36,13 +37,18 @@ def test_which_tags_stand_for_spans() -> None:
     assert scheme_of(IOBES) == "IOBES"
     assert scheme_of(["NOUN", "VERB"]) is None
     assert scheme_of(["O"]) is None
-    assert scheme_of(["B", "I"]) is None  # a label that is a letter
+    assert scheme_of(["B", "I"]) is None  # labels that are letters
+    assert scheme_of(["B", "M", "E", "S"]) is None  # word segmentation, where nothing is outside
+    assert scheme_of(["B", "I", "O"]) == "BIO"
+    assert scheme_of(["B", "I", "O", "I-PER"]) is None
 
 
 @given(st.lists(st.sampled_from(BIO), max_size=12))
 def test_spans_of_tags_of_spans(tags: list[str]) -> None:
     spans = spans_of(tags)
     assert spans_of(tags_of(spans, len(tags))) == spans
+    bare = [tag[0] for tag in tags]
+    assert spans_of(tags_of(spans_of(bare), len(bare))) == spans_of(bare)
 
 
 @pytest.mark.parametrize("tags", [BIO, IOBES])

@@ -237,8 +237,8 @@ def pick_device(device: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.empty(1, device=chosen).item()  # which a device without memory, "meta", has none of
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
             f"the device {device!r} cannot be used here: choose auto or cpu, or cuda with a GPU."
         ) from error

@@ -1,8 +1,8 @@
 """Tags of words and the spans they stand for: BIO (Ramshaw & Marcus 1995) and IOBES, read and decoded.
 
-A tag is `O`, or a prefix, `-` or `_`, and a type. Prefixes of other schemes are read as their equals: `L` is
-`E`, `U` and `W` are `S`, `M` is `I` (BILOU, BMES). Where `I-X` follows no `X` it opens a span, as CoNLL's own
-scorer has it (conlleval), and as the oldest sets are written (IOB1).
+A tag is `O`, or a prefix, `-` or `_`, and a type; where all entities are of one type, the prefix alone. Prefixes of
+other schemes are read as their equals: `L` is `E`, `U` and `W` are `S`, `M` is `I` (BILOU, BMES). Where `I-X` follows
+no `X` it opens a span, as CoNLL's own scorer has it (conlleval), and as the oldest sets are written (IOB1).
 """
 
 from __future__ import annotations
@@ -29,20 +29,33 @@ class Span:
     start: int
     end: int
     kind: str
+    """Empty where all are of one."""
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """Prefix (B, I, O, E or S) and type of a tag; `("", tag)` for one that is none."""
+    """Prefix (B, I, O, E or S) and type of a tag, which may be empty; `("", tag)` for one that is none."""
     found = TAG.fullmatch(tag)
-    if found is None or (found[1] == "O") != (found[2] is None):
+    if found is None or (found[1] == "O" and found[2] is not None):
         return "", tag
     return _EQUALS.get(found[1], found[1]), found[2] or ""
 
 
+def join_tag(prefix: str, kind: str) -> str:
+    """The tag of a prefix and a type."""
+    return f"{prefix}-{kind}" if kind else prefix
+
+
 def scheme_of(tags: Iterable[str]) -> str | None:
-    """`"IOBES"` if a tag says where a span ends, `"BIO"` if all are tags of spans; None: they are labels of words."""
-    prefixes = {split_tag(tag)[0] for tag in tags}
+    """`"IOBES"` if a tag says where a span ends, `"BIO"` if all are tags of spans; None: they are labels of words.
+
+    Letters alone are tags of spans only where `B` and `O` are among them: there are word classes of one letter.
+    """
+    parts = {split_tag(tag) for tag in tags}
+    prefixes = {prefix for prefix, _ in parts}
     if "" in prefixes or not prefixes & {"B", "I", "E", "S"}:
+        return None
+    typed = {bool(kind) for prefix, kind in parts if prefix != "O"}
+    if False in typed and (True in typed or not {"B", "O"} <= prefixes):
         return None
     return "IOBES" if prefixes & {"E", "S"} else "BIO"
 
@@ -68,10 +81,10 @@ def tags_of(spans: Iterable[Span], words: int, scheme: str = "BIO") -> list[str]
     """Tags in BIO or IOBES for `words` words; spans do not overlap."""
     tags = ["O"] * words
     for span in spans:
-        tags[span.start : span.end] = [f"I-{span.kind}"] * (span.end - span.start)
-        tags[span.start] = f"B-{span.kind}"
+        tags[span.start : span.end] = [join_tag("I", span.kind)] * (span.end - span.start)
+        tags[span.start] = join_tag("B", span.kind)
         if scheme == "IOBES":
-            tags[span.end - 1] = f"{'S' if span.end - span.start == 1 else 'E'}-{span.kind}"
+            tags[span.end - 1] = join_tag("S" if span.end - span.start == 1 else "E", span.kind)
     return tags
 
 

@@ -30,6 +30,7 @@ class SourceOptions:
         words_column: column with a list of words or of [start, end] character spans.
         keep: columns to hand on.
         format: how to read the source (`formats.FORMATS`), whatever its ending; None: by its ending.
+        no_text: columns that are not the text, where it is not named: an answer that is there and is not asked for.
         on_bad_row: told of a row that cannot be used, which is then left out; None: such a row is raised.
     """
 
@@ -39,6 +40,7 @@ class SourceOptions:
     words_column: str | None = None
     keep: tuple[str, ...] = ()
     format: str | None = None
+    no_text: tuple[str, ...] = ()
     on_bad_row: Callable[[SourceError], None] | None = field(default=None, compare=False)
 
     @property
@@ -97,8 +99,9 @@ class Columns:
                 raise ColumnError(f"{name} has no column {wanted!r}: it has {listed(available)}{hint}.")
         text = options.text_column or next((column for column in TEXT_COLUMNS if column in available), None)
         if text is None and options.words_column is None:
+            taken = {*others, *options.no_text}
             candidates = [
-                column for column in strings if column not in others and not IDENTIFIER.search(column)
+                column for column in strings if column not in taken and not IDENTIFIER.search(column)
             ]
             if len(candidates) != 1:
                 raise ColumnError(
@@ -185,7 +188,8 @@ def _text(row: Mapping[str, Any], column: str, place: str) -> str:
         )
     raise SourceError(
         f"{place}: {column!r} is {_kind(value)} ({str(value)[:60]}); expected a text: "
-        "put it in quotes, or name another column (--text-column, --pair-column)."
+        f"{'write it as a string' if isinstance(value, bytes) else 'put it in quotes'}, or name another column "
+        "(--text-column, --pair-column)."
     )
 
 

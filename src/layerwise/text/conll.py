@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from layerwise.errors import ColumnError, SourceError
 from layerwise.text.columns import SourceOptions, listed
-from layerwise.text.conll_layout import COMMENT, layout_of_rows, split
+from layerwise.text.conll_layout import COMMENT, ONTONOTES, layout_of_rows, split
 from layerwise.text.lines import place, read_lines
 from layerwise.text.stream import Stream
 from layerwise.text.words import join_words
@@ -26,9 +26,10 @@ def read_conll(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
 
     Raises:
         ColumnError: a column is not there.
-        SourceError: a row has more or fewer columns than the first.
+        SourceError: a row has more or fewer columns than the first, or they are those of CoNLL-2012.
         SourceEncodingError: a line is not UTF-8.
     """
+    _refuse_ontonotes(stream)
     layout = layout_of_rows(stream.head())
     names = layout.names
     checked = False
@@ -40,6 +41,16 @@ def read_conll(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
         text, words = join_words(forms)
         kept = {name: forms if name == "form" else _column(rows, names.index(name)) for name in options.keep}
         yield TextRecord(text, words=words, kept=kept, place=place(stream.name, first_line))
+
+
+def _refuse_ontonotes(stream: Stream) -> None:
+    lines = stream.head().decode("utf-8", "replace").removeprefix("\ufeff").split("\n")
+    rows = [split(line) for line in lines if line.strip() and not line.startswith("#")]
+    if any(map(ONTONOTES.match, lines)) and rows and len(rows[0]) > 10:
+        raise SourceError(
+            f"{stream.name} looks like CoNLL-2012 (OntoNotes), with the document's name in the first column and entities in "
+            "brackets: write the word and a tag (B-…, I-…, O) a row."
+        )
 
 
 def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[tuple[int, Rows]]:

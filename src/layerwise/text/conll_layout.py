@@ -17,7 +17,7 @@ NAMES = {
 }
 
 COMMENT = re.compile(
-    r"# ?id\b|# (sent_id|text|newdoc|newpar)\b.*=|#(begin|end) document\b|(?P<dated>#\t.*\[\d{4}-\d\d-\d\d\]\s*$)"
+    r"#id(?= )|# id\b|# (sent_id|text|newdoc|newpar)\b.*=|#(begin|end) document\b|(?P<dated>#\t.*\[\d{4}-\d\d-\d\d\]\s*$)"
 )
 """MultiCoNER writes `# id 5f0b... domain=en` before a sentence, others as CoNLL-U does, OntoNotes
 `#begin document (...)`, GermEval an address and a date behind tabs; a lone `#` is a word (in tweets)."""
@@ -27,6 +27,10 @@ TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
 
 _PLACED = regex.compile(r"(\S)\d")
 _LANGUAGE = re.compile(r"^(?:[a-z]{2,3}(?:-[a-z]+)*|simple):")
+
+
+ONTONOTES = re.compile(r"#begin document\b")
+"""Of CoNLL-2012, whose rows begin with the name of the document and have entities in brackets over the words."""
 
 
 @dataclass(frozen=True)

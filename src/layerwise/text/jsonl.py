@@ -69,11 +69,11 @@ def _parse(line: str, where: str) -> dict[str, Any]:
             f'{where}: {line.strip()[:60]!r} is not an object; expected a line like {{"text": "..."}}.'
         )
     if SURROGATE.search(line):
-        _refuse_surrogates(row, where)
+        refuse_surrogates(row, where)
     return row
 
 
-def _refuse_surrogates(row: dict[str, Any], where: str) -> None:
+def refuse_surrogates(row: dict[str, Any], where: str) -> None:
     """Half of a surrogate pair is no character: tokenizers and Arrow crash on it."""
     try:
         json.dumps(row, ensure_ascii=False).encode("utf-8")

@@ -57,6 +57,8 @@ def layout_of(head: bytes) -> str | None:
         return "conllu"
     fields = [row.split("\t") if "\t" in row else row.split(" ") for row in rows]
     alike = len(rows) > 1 and len({len(row) for row in fields}) == 1 and len(fields[0]) > 1
-    if alike and all(TAG.fullmatch(row[-1]) and not re.search(r"\s", row[0].strip()) for row in fields):
+    words = alike and not any(re.search(r"\s", row[0].strip()) for row in fields)
+    tags = {row[-1] for row in fields}
+    if words and (all(map(TAG.fullmatch, tags)) or {"B", "O"} <= tags <= set("BIOESLUMW")):
         return "conll"
     return "tsv" if alike and all("\t" in row for row in rows) else None

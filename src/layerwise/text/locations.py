@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,13 +25,14 @@ def source_names(given: Any) -> list[str]:
     Raises:
         UsageError: one is neither a string nor a path.
     """
-    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | Path)
+    # Tables and mappings are iterable too: their columns and keys would be taken for the names of files.
+    several = isinstance(given, Sequence | Set | Iterator) and not isinstance(given, str | bytes)
     sources = list(given) if several else [given]
     for one in sources:
         if not isinstance(one, str | Path):
             raise UsageError(
-                f"a source is {repr(one)[:60]}: expected the name of a file, a folder, a glob or a URL; write texts that "
-                "are in memory to a file (.jsonl) first."
+                f"a source is {' '.join(repr(one).split())[:60]}: expected the name of a file, a folder, a glob or a URL; "
+                "write texts that are in memory to a file (.jsonl) first."
             )
     return [str(one) for one in sources]
 

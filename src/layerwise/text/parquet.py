@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from layerwise.errors import SourceEncodingError, SourceError
+from layerwise.errors import ColumnError, SourceEncodingError, SourceError
 from layerwise.text import class_names
 from layerwise.text.columns import Columns, SourceOptions, with_nested
 from layerwise.text.stream import Stream
@@ -35,6 +35,9 @@ def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]
         named = class_names.readers(schema)
         strings = [field.name for field in schema if _is_string(field.type)]
         columns = Columns.resolve(options, [*schema.names, *_nested(schema)], strings, stream.name)
+        twice = next((name for name in columns.names if schema.names.count(name) > 1), None)
+        if twice is not None:
+            raise ColumnError(f"{stream.name} has two columns {twice!r}: rename one, or name another.")
         number = 0
         for batch in file.iter_batches(BATCH_ROWS, columns=columns.names):
             for row in _rows(batch, stream.name, number):

@@ -52,6 +52,12 @@ class Skipped:
             raise error
         self.reasons.append(str(error))
 
+    def refuse_nothing(self, part: str = "data") -> SourceError:
+        """The error where no row is left."""
+        if self.reasons:
+            return SourceError(f"no row of the {part} can be used; the first: {self.reasons[0]}")
+        return SourceError(f"no row of the {part} can be used.")
+
     def note(self) -> list[str]:
         """What was left out, in a sentence; none if nothing was."""
         if not self.reasons:
@@ -67,8 +73,12 @@ def read_examples(
     columns: DataColumns,
     skipped: Skipped,
     with_target: bool = True,
+    no_text: Sequence[str] = ("label",),
 ) -> Iterator[Example]:
     """The examples of one or more sources, in order.
+
+    Args:
+        no_text: columns that are not the text, where it is not named.
 
     Raises:
         SourceError: a source cannot be read, is empty, or has a bad row that may not be left out.
@@ -91,6 +101,7 @@ def read_examples(
         options = replace(
             options,
             keep=(*options.keep, *([columns.split] if columns.split else [])),
+            no_text=tuple(no_text),
             on_bad_row=skipped if skipped.allowed else None,
         )
         sources = Sources(given, options)
@@ -131,7 +142,8 @@ def _with_hint(
     except ColumnError as error:
         for option, named, usual in _OPTIONS:
             missing = any(f"no column '{one}': " in str(error) for one in usual)
-            if missing and getattr(columns, named) is None and (with_target or named != "label"):
+            said = "; name the texts with --text-column and --pair-column" in str(error)
+            if missing and not said and getattr(columns, named) is None and (with_target or named != "label"):
                 raise ColumnError(
                     f"{str(error).rstrip('.')}; name the one that holds it with {option}."
                 ) from None

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from layerwise.errors import SourceError
 from layerwise.models.heads import kind_of_head
 from layerwise.models.load import pick_device
 from layerwise.models.locate import locate
@@ -67,10 +66,10 @@ def evaluate(
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
         task.beams = beams
-    examples = list(read_examples(type(task), sources, named, skipped))
+    examples = list(read_examples(type(task), sources, named, skipped, no_text=trained.no_text))
     examples = known_to(task, examples, skipped)
     if not examples:
-        raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
+        raise skipped.refuse_nothing()
     trained.look_at(examples)
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, chosen, batch_tokens)
     predictions = list(predictor(map(task.fitting, examples)))

@@ -17,7 +17,7 @@ from layerwise.models.embedded import MINILM
 from layerwise.models.layered import HeadOnStates, LayeredModel
 from layerwise.models.locate import locate
 from layerwise.reports.training import FinetuneReport, TrainingProgress
-from layerwise.text.locations import source_names
+from layerwise.text.locations import STDIN, source_names
 from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import FinetuneChoices
@@ -39,7 +39,7 @@ from layerwise.train.run_folder import (
     resume_from,
     same_run,
 )
-from layerwise.train.settings import TrainingSettings, pick_precision, require_training
+from layerwise.train.settings import FINETUNING, TrainingSettings, pick_precision, require_training
 from layerwise.train.surroundings import own_surroundings
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.task import DataColumns, Example, Feature, Task
@@ -94,7 +94,7 @@ def finetune(
     """
     require_training()
     chosen = plain(choices, FinetuneChoices, "choices")
-    how = plain(settings, TrainingSettings, "settings")
+    how = plain(settings, TrainingSettings, "settings").or_else(FINETUNING)
     named = plain(columns, DataColumns, "columns")
     name, train = name_of(model), source_names(data)
     held_out = None if dev is None else source_names(dev)
@@ -102,6 +102,8 @@ def finetune(
     how.check()
     if named.split is not None and held_out is not None:
         raise UsageError("--dev and --split were given: expected one of them.")
+    if [*train, *(held_out or ())].count(STDIN) > 1:
+        raise UsageError("'-' was given twice: stdin can be read only once, so name a file for one of them.")
     chosen.refuse_unfit(task)
     state, device = this_process(how.device)
     precision = pick_precision(how.precision, device)
@@ -171,9 +173,7 @@ class _Finetuning:
         model, task = build(self.kind, self.name, self.loading, self.chosen, train, self.notes.append)
         dev = known_to(task, dev, skipped)
         if not dev:
-            raise SourceError(
-                "no row of the development part can be used: see the reasons with --skip-bad left out."
-            )
+            raise skipped.refuse_nothing("development part")
         batches: TokenBatches | StateBatches = batches_for(model, task)
         train_features = [one for group in task.featurise(train) for one in group]
         if not train_features:
@@ -257,7 +257,7 @@ class _Finetuning:
     def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
         train = list(read_examples(self.kind, self.data, self.columns, skipped))
         if not train:
-            raise SourceError("no row of the data can be used: leave --skip-bad out to see why.")
+            raise skipped.refuse_nothing()
         if self.columns.split is not None:
             return split_by(train, self.columns.split)
         if self.dev is None:

@@ -71,6 +71,12 @@ class Trained:
         bare = _bare(self.model, self.task)
         return self.model.base_model if bare is self.model else bare
 
+    @property
+    def no_text(self) -> list[str]:
+        """Columns that were no text in training: data with all of them is read again as it was read there."""
+        said = self.document.get("training", {})
+        return ["label", *(said[key] for key in ("column label", "column split") if said.get(key))]
+
     def look_at(self, examples: Sequence[Example]) -> None:
         """Take from the data what a checkpoint from elsewhere does not say: whether questions may be without an answer."""
         if isinstance(self.task, QuestionAnswering) and not self.document:

@@ -60,6 +60,10 @@ def check_counts(
     Raises:
         UsageError: one is.
     """
+    for name, value in (("beams", beams), ("top", top), ("limit", limit), ("batch_tokens", batch_tokens)):
+        optional = name in ("limit", "batch_tokens") and value is None
+        if not optional and (isinstance(value, bool) or not hasattr(value, "__index__")):
+            raise UsageError(f"{name} is {_shown(value)}: expected a whole number.")
     if not 1 <= beams <= MOST_BEAMS:
         raise UsageError(f"the number of beams is {beams}: expected 1 to {MOST_BEAMS}.")
     if top < 1:

@@ -7,6 +7,7 @@ stops the run and leaves its batch behind.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ MEMORY_ADVICE = "lower --batch-size or --max-length, raise --accumulate, or take
 TORCH_WRITER = "inline_container"
 """In what torch says where `torch.save` could not write all: it does not say why."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What goes wrong on a disk; other errors of a system may be of what `progress` calls."""
+
 FAILED_BATCH = "failed_batch.json"
 
 Evaluate = Callable[[], dict[str, float]]
@@ -41,7 +45,6 @@ def arguments(
     settings: TrainingSettings, folder: Path, precision: str, device: torch.device, world: int, **more: Any
 ) -> TrainingArguments:
     """The settings in transformers' words; `more` has the last one."""
-    warmup = {"warmup_steps": settings.warmup}
     given: dict[str, Any] = {
         "output_dir": str(folder),
         "num_train_epochs": settings.epochs,
@@ -68,7 +71,7 @@ def arguments(
         "ddp_find_unused_parameters": False,
         "log_level": "error",
         "log_level_replica": "error",
-        **warmup,
+        "warmup_steps": settings.warmup,
     }
     return TrainingArguments(**{**given, **more})
 
@@ -122,9 +125,8 @@ class Loop(Trainer):
                     f"the checkpoint {began} cannot be read ({' '.join(str(error).split())[:200]}): remove it, and --resume "
                     "goes on from the one before, or from the beginning."
                 ) from error
-            if not isinstance(error, OSError | SafetensorError | RuntimeError):
-                raise
-            if isinstance(error, RuntimeError) and TORCH_WRITER not in str(error):
+            of_a_file = isinstance(error, OSError) and (error.filename is not None or error.errno in FULL)
+            if not (of_a_file or isinstance(error, SafetensorError) or TORCH_WRITER in str(error)):
                 raise
             said = getattr(error, "strerror", None) or "is the disk full?"
             raise LayerwiseError(

@@ -13,7 +13,7 @@ from layerwise.models.load import pick_device
 from layerwise.models.locate import ModelFiles, locate
 from layerwise.text.locations import source_names
 from layerwise.text.sources import SourceOptions, Sources
-from layerwise.train.data import Skipped, read_examples
+from layerwise.train.data import Skipped, read_examples, whole_data
 from layerwise.train.folder import load_trained, read_document
 from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.masked import MaskFiller
@@ -37,7 +37,7 @@ def predict(
     batch_tokens: int | None = None,
     revision: str | None = None,
     allow_pickle: bool = False,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] | None = None,
 ) -> Iterator[Prediction]:
     """What a model says of each text: labels, entities, answers, similarities, generated texts, filled masks.
 
@@ -55,11 +55,12 @@ def predict(
         SourceError: a source cannot be read, or a row of it cannot be used.
     """
     require_training()
+    say = say or (lambda text: None)
     check_counts(beams, top, limit, batch_tokens)
     place = pick_device(device)
     chosen, tokens = pick_precision(precision, place), batch_tokens or 4096
     files = locate(name_of(model), revision, allow_pickle)
-    named, skipped = plain(columns, DataColumns, "columns"), Skipped(skip_bad)
+    named, skipped = whole_data(plain(columns, DataColumns, "columns")), Skipped(skip_bad)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
         filler = MaskFiller(files, kind, place, chosen, tokens, top)
@@ -98,7 +99,9 @@ def _of_task(
     if isinstance(task, Generation):
         task.beams = beams
     predictor = Predictor(trained.model.to(place), task, trained.batches, place, precision, tokens)
-    examples: Iterable[Example] = read_examples(type(task), source, columns, skipped, with_target=False)
+    examples: Iterable[Example] = read_examples(
+        type(task), source, columns, skipped, with_target=False, no_text=trained.no_text
+    )
     yield from predictor(islice(map(task.fitting, examples), limit))
     for note in (*skipped.note(), *task.notes()):
         say(note)

@@ -26,18 +26,18 @@ class TrainingSettings:
     Attributes:
         epochs: passes over the data; may be a fraction. None: three, and with few examples as many as make enough
             steps, up to twenty. `steps` counts instead where it is given.
-        steps: optimiser steps.
+        steps: optimiser steps; None: by `epochs`, and 10,000 in pretraining.
         batch_size: examples of one optimiser step, over all devices: the curve does not depend on how many there are.
         accumulate: parts in which each device takes its share of them, for less memory.
         lr: the highest learning rate of AdamW; it falls linearly to 0 behind the warm-up (Devlin et al. 2019, §A.2).
             None: the task's.
-        warmup: share of the steps in which it rises (below 1), or their number.
+        warmup: share of the steps in which it rises (below 1), or their number. None: 0.1, and 0.05 in pretraining.
         weight_decay: of AdamW (Loshchilov & Hutter 2019).
         precision: `fp32`, `bf16`, `fp16`; `auto`: bf16 where the device computes it, else fp32.
         seed: of everything drawn at random.
         device: `auto`, `cpu`, `cuda`.
         evaluate_every: steps between two evaluations; None: after each epoch.
-        log_every: steps between two lines of the log.
+        log_every: steps between two lines of the log. None: 10, and 50 in pretraining.
     """
 
     epochs: float | None = None
@@ -45,13 +45,13 @@ class TrainingSettings:
     batch_size: int = 32
     accumulate: int = 1
     lr: float | None = None
-    warmup: float = 0.1
+    warmup: float | None = None
     weight_decay: float = 0.01
     precision: str = "auto"
     seed: int = 0
     device: str = "auto"
     evaluate_every: int | None = None
-    log_every: int = 10
+    log_every: int | None = None
 
     def check(self) -> None:
         """Refuse what cannot be.
@@ -65,7 +65,7 @@ class TrainingSettings:
             "batch size": self.batch_size,
             "accumulate": self.accumulate,
             "learning rate": 1 if self.lr is None else self.lr,
-            "log-every": self.log_every,
+            "log-every": 1 if self.log_every is None else self.log_every,
             "steps": 1 if self.steps is None else self.steps,
             "evaluate-every": 1 if self.evaluate_every is None else self.evaluate_every,
         }
@@ -74,10 +74,18 @@ class TrainingSettings:
                 raise UsageError(f"the {name} is {value:g}: expected a number above 0.")
         if not 0 <= self.seed < 1 << 32:
             raise UsageError(f"the seed is {self.seed}: expected 0 to {(1 << 32) - 1}.")
-        if not (0 <= self.warmup < math.inf and 0 <= self.weight_decay < math.inf):
-            raise UsageError(
-                f"warm-up is {self.warmup:g} and weight decay {self.weight_decay:g}: expected 0 or more."
-            )
+        for name, number in (("warm-up", self.warmup or 0.0), ("weight decay", self.weight_decay)):
+            if not 0 <= number < math.inf:
+                raise UsageError(f"the {name} is {number:g}: expected 0 or more.")
+
+    def or_else(self, usual: TrainingSettings) -> TrainingSettings:
+        """With what is usual for a kind of training where nothing was given."""
+        missing = {
+            name: value
+            for name, value in asdict(usual).items()
+            if getattr(self, name) is None and value is not None
+        }
+        return replace(self, **missing)
 
     def filled(self, lr: float, examples: int = 0, enough: int = 0) -> TrainingSettings:
         """With numbers where nothing was given.
@@ -101,6 +109,11 @@ class TrainingSettings:
     def document(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+FINETUNING = TrainingSettings(warmup=0.1, log_every=10)
+PRETRAINING = TrainingSettings(steps=10_000, warmup=0.05, log_every=50)
+"""What is usual."""
 
 
 def computes_bf16(device: torch.device) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.errors import LayerwiseError, SourceError
+from layerwise.text.jsonl import refuse_surrogates
 from layerwise.types import TextRecord
 
 
@@ -102,6 +103,7 @@ def _record(question: dict[str, Any], context: Any, column: str, where: str) -> 
     text = question.get("question")
     if not isinstance(text, str) or not isinstance(context, str):
         raise SourceError(f"{where}: question or context is no text; expected both.")
+    refuse_surrogates({**question, "context": context}, where)
     answers = [] if question.get("is_impossible") else question.get("answers")  # without the key: not said
     identity = None if question.get("id") is None else str(question["id"])
     return TextRecord(text, context, kept={column: answers}, id=identity, place=where)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from layerwise.errors import SourceError
+
 SHARE = 0.15
 
 Ints = npt.NDArray[np.int64]
@@ -33,9 +35,18 @@ class Masking:
 
     @classmethod
     def of(cls, tokenizer: Any, whole_words: bool) -> Masking:
-        """For a tokenizer whose pieces inside words begin with `##`."""
+        """For a tokenizer whose pieces inside words begin with `##`.
+
+        Raises:
+            SourceError: it has special tokens only.
+        """
         special = set(tokenizer.all_special_ids)
         ordinary = np.array([one for one in range(len(tokenizer)) if one not in special], np.int64)
+        if not len(ordinary):
+            raise SourceError(
+                "the vocabulary has special tokens only, since the texts hold no word of a length that it takes: expected "
+                "texts in words."
+            )
         following = None
         if whole_words:
             pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))

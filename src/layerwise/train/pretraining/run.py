@@ -40,7 +40,7 @@ from layerwise.train.run_folder import (
     refuse_own_sources,
     resume_from,
 )
-from layerwise.train.settings import TrainingSettings, pick_precision, require_training
+from layerwise.train.settings import PRETRAINING, TrainingSettings, pick_precision, require_training
 from layerwise.train.surroundings import own_surroundings
 from layerwise.whole_file import open_to_readers
 
@@ -77,7 +77,7 @@ def pretrain(
     revision: str | None = None,
     allow_pickle: bool = False,
     progress: Callable[[TrainingProgress], None] | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] | None = None,
 ) -> PretrainReport | None:
     """Train a vocabulary and a `BertForPreTraining` on documents, or train a BERT further on them.
 
@@ -90,8 +90,8 @@ def pretrain(
         model: a BERT that training goes on from, with its vocabulary, or, if the shape has a `vocab_size`, with a new
             one, to which the vectors of its pieces go over. None: begin with random weights.
         shape: what is trained, on what length of text.
-        settings: `batch_size` and `evaluate_every` are not read: the shape has `batch_tokens`, and held-out documents
-            are scored at each checkpoint.
+        settings: `epochs`, `batch_size` and `evaluate_every` are not read: pretraining is counted in steps, the shape
+            has `batch_tokens`, and held-out documents are scored at each checkpoint.
         save_every: steps between two checkpoints, at which the held-out documents are scored.
         minutes: stop after so many, with a checkpoint.
         prepare_only: train the vocabulary and tokenise the corpus, and stop there.
@@ -109,17 +109,16 @@ def pretrain(
         MissingExtraError: the extra `train` is not installed.
     """
     require_training()
+    say = say or (lambda text: None)
     name, sources = None if model is None else name_of(model), source_names(corpus)
     form = plain(shape, PretrainShape, "shape").filled(name)
-    usual = TrainingSettings(steps=10_000, warmup=0.05, log_every=50)
-    how = plain(usual if settings is None else settings, TrainingSettings, "settings")
+    how = plain(settings, TrainingSettings, "settings").or_else(PRETRAINING)
     how.check()
-    if save_every < 1:
-        raise UsageError(f"save-every is {save_every}: expected at least 1 step.")
-    if minutes is not None and not 0 < minutes < float("inf"):
-        raise UsageError(f"minutes is {minutes:g}: expected a number above 0.")
-    if how.steps is None:
-        raise UsageError("pretraining is counted in steps: pass --steps.")
+    if not isinstance(save_every, int) or save_every < 1:
+        raise UsageError(f"save-every is {save_every!r}: expected a whole number of steps, at least 1.")
+    if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes < float("inf")):
+        raise UsageError(f"minutes is {minutes!r}: expected a number above 0.")
+    assert how.steps is not None
     state, device = this_process(how.device)
     precision = pick_precision(how.precision, device)
     shares = state.num_processes * how.accumulate

@@ -90,13 +90,13 @@ def prune(
     output: str | Path,
     cuts: PruneCuts,
     *,
-    data: str | Path | Sequence[str | Path] = (),
+    data: str | Path | Sequence[str | Path] | None = None,
     columns: DataColumns | None = None,
     skip_bad: bool = False,
     overwrite: bool = False,
     revision: str | None = None,
     allow_pickle: bool = False,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] | None = None,
 ) -> PruneReport:
     """Take blocks, heads or weights out of a model, and measure it before and after.
 
@@ -110,7 +110,8 @@ def prune(
         SourceError: the data cannot be read.
     """
     require_training()
-    given, cuts = source_names(data), plain(cuts, PruneCuts, "cuts")
+    given, cuts = source_names(() if data is None else data), plain(cuts, PruneCuts, "cuts")
+    say = say or (lambda text: None)
     name, named = name_of(model), whole_data(plain(columns, DataColumns, "columns"))
     cuts.check(bool(given))
     if cuts.int8:
@@ -122,7 +123,7 @@ def prune(
     with whole_folder(target, files.folder, overwrite) as folder:
         subject = subject_of(files, given, named, skipped)
         if given and not subject.features:
-            raise UsageError("no row of the data can be used: leave --skip-bad out to see why.")
+            raise skipped.refuse_nothing()
         before = _before(subject, files.folder)
         notes = [*skipped.note(), *subject.notes(), *_cut(subject, cuts, say)]
         if isinstance(subject, EncoderSubject):

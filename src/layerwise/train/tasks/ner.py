@@ -19,6 +19,7 @@ from layerwise.ops.bio import (
     Grammar,
     Span,
     best_path,
+    join_tag,
     scheme_of,
     spans_of,
     split_tag,
@@ -41,6 +42,8 @@ from layerwise.train.tasks.task import (
 from layerwise.types import TextRecord
 
 WORD_FORMATS = ("conll", "conllu")
+NAMELESS = "entity"
+"""The label of entities that are all of one type, which the tags do not name."""
 
 
 class Tagging(Task):
@@ -84,6 +87,8 @@ class Tagging(Task):
                 value = parse_words(value)
             except UsageError as error:
                 raise SourceError(f"{record.place}, column {name!r}: {error}") from error
+        if isinstance(value, list):  # numbers of classes are floats where a table has an empty one somewhere
+            value = [int(tag) if isinstance(tag, float) and tag.is_integer() else tag for tag in value]
         if not isinstance(value, list) or not all(isinstance(tag, str | int) for tag in value):
             raise SourceError(
                 f"{record.place}: the column {name!r} is {str(value)[:60]!r}; expected a list with a tag a word: name "
@@ -93,6 +98,12 @@ class Tagging(Task):
             raise SourceError(
                 f"{record.place}: there are {len(value)} tags in {name!r} and {len(record.words)} words: expected as "
                 "many; correct the row, or leave such rows out with --skip-bad."
+            )
+        if not all(str(tag).strip() for tag in value):
+            number = next(place for place, tag in enumerate(value) if not str(tag).strip())
+            raise SourceError(
+                f"{record.place}: word {number + 1}, {record.text[slice(*record.words[number])]!r}, has an empty tag in "
+                f"{name!r}: give it one (O for none), or leave such rows out with --skip-bad."
             )
         return Example(replace(record, kept={}), _regular([str(tag) for tag in value]))
 
@@ -105,7 +116,7 @@ class Tagging(Task):
         prefixes = {"BIO": "BI", "IOBES": "BIES"}.get(scheme_of(labels) or "", "")
         if prefixes:  # a span that was never longer than a word may be so tomorrow
             kinds = {kind for prefix, kind in map(split_tag, labels) if prefix != "O"}
-            labels |= {"O"} | {f"{prefix}-{kind}" for prefix in prefixes for kind in kinds}
+            labels |= {"O"} | {join_tag(prefix, kind) for prefix in prefixes for kind in kinds}
         return as_classes(np.array([*labels], object), column)[1]
 
     def weigh_classes(self, examples: Sequence[Example]) -> None:
@@ -127,6 +138,17 @@ class Tagging(Task):
             places = encoded.position[tokens[mine]]
             found.append(Feature(window.input_ids, window.token_type_ids, places, target, owner=words[mine]))
         return found
+
+    def notes(self) -> list[str]:
+        strays = [label for label in self.labels if not split_tag(label)[0]]
+        if self.scheme is not None or not strays or scheme_of({*self.labels} - {*strays}) is None:
+            return super().notes()
+        shown = ", ".join(map(repr, strays[:3])) + (", …" if len(strays) > 3 else "")
+        return [
+            *super().notes(),
+            f"{shown} {'is no tag' if len(strays) == 1 else 'are no tags'} of an entity (B-…, I-…, O), so all tags are "
+            "learned as labels of words, and no entities are scored.",
+        ]
 
     def codes(self, example: Example) -> list[int]:
         """Numbers of the tags; of spans, in the words of the model's own scheme."""
@@ -228,7 +250,7 @@ def _entity(text: str, words: Sequence[TaggedWord], span: Span) -> Entity:
     part = words[span.start : span.end]
     start, end = part[0].start, max(word.end for word in part)
     share = sum(word.probability or 0.0 for word in part) / len(part)
-    return Entity(text[start:end], start, end, span.kind, share)
+    return Entity(text[start:end], start, end, span.kind or NAMELESS, share)
 
 
 def _regular(tags: list[str]) -> tuple[str, ...]:

@@ -1,0 +1,219 @@
+"""What is learned and scored is what the data says, also where it is odd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+
+from layerwise.errors import LayerwiseError, SourceError, UsageError
+from layerwise.models.heads import CLASSES
+from layerwise.models.load import quiet
+from layerwise.train.evaluate import evaluate
+from layerwise.train.finetune import FinetuneChoices, finetune
+from layerwise.train.predict import predict
+from layerwise.train.pretraining.run import PretrainShape, pretrain
+from layerwise.train.pruning.run import PruneCuts, prune
+from layerwise.train.settings import PRETRAINING, TrainingSettings
+from layerwise.train.tasks.ner import Tagging
+from layerwise.train.tasks.qa import GivenAnswers, QuestionAnswering
+from layerwise.train.tasks.task import DataColumns, Example
+from layerwise.types import TextRecord
+from tests.tiny import one_thread, tiny_tokenizer  # noqa: F401
+from tests.train.learning import tiny_bert, write_jsonl
+from tests.train.test_foreign_checkpoints import checkpoint
+
+FEW = TrainingSettings(steps=2, batch_size=8, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_bert(tmp_path_factory.mktemp("base"), layers=1)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+@pytest.mark.parametrize(
+    ("context", "answer", "core"),
+    [
+        ("Rome 7 is big ", "7 is big ", "7 is big"),
+        (" Rome is big", " Rome", "Rome"),
+        ("He lives in Rome.\n", "Rome.\n", "Rome."),
+        ("Rome is big\u200b", "big\u200b", "big"),
+    ],
+)
+def test_answers_reach_over_what_has_no_token(kind: str, context: str, answer: str, core: str) -> None:
+    """Spaces and characters that a tokenizer drops, at an end of the context."""
+    task = QuestionAnswering(tiny_tokenizer(kind), 64)
+    record = TextRecord("where", context)
+
+    def target(text: str) -> Any:
+        given = GivenAnswers((text,), context.index(text))
+        [[feature]] = task.featurise([Example(record, given)])
+        return feature.target
+
+    first, last = target(answer)
+    expected = target(core)
+    assert 0 < first <= last
+    if context != "Rome is big\u200b":  # of it, byte-level BPE has tokens
+        assert (first, last) == expected
+
+
+def test_answers_that_no_window_holds_are_counted(tiny: str, tmp_path: Path) -> None:
+    context = "the red hat " * 30
+    rows = [
+        {
+            "question": f"what {n}",
+            "context": context,
+            "answers": {"text": [context[:120].strip()], "answer_start": [0]},
+        }
+        for n in range(3)
+    ]
+    rows += [
+        {"question": "who", "context": f"Anna {n}", "answers": {"text": ["Anna"], "answer_start": [0]}}
+        for n in range(9)
+    ]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    choices = FinetuneChoices(max_length=24)
+    report = finetune("qa", data, tmp_path / "out", dev=data, model=tiny, settings=FEW, choices=choices)
+    assert report is not None
+    [note] = [note for note in report.notes if "whole in no window" in note]
+    assert note.startswith("6 answers are") and "windows of 24 tokens overlap by 6" in note  # 3 in each part
+
+
+def test_questions_without_an_answer_stay_possible_in_what_is_pruned(tmp_path: Path) -> None:
+    """Also of a checkpoint that does not say whether it was trained to find none."""
+    folder = checkpoint(tmp_path / "model", "bert", "question")
+    with torch.no_grad(), quiet():
+        model = CLASSES["question"].from_pretrained(folder)
+        model.qa_outputs.weight.zero_()  # all spans are alike, and [CLS] is as good as the best
+        model.save_pretrained(folder)
+    row = {"question": "who", "context": "the fox", "answers": {"text": [], "answer_start": []}}
+    data = write_jsonl(tmp_path / "data.jsonl", [row])
+    report = prune(folder, tmp_path / "pruned", PruneCuts(magnitude=0.01), data=data)
+    before, after = (one.scores["f1"] for one in report.rows)
+    assert before == after == evaluate(folder, data).scores["f1"] == 1.0
+    assert evaluate(tmp_path / "pruned", data).scores["f1"] == 1.0
+
+
+def test_class_weights_are_those_of_scikit_learn() -> None:
+    """Of the tags that occur: a scheme has others besides."""
+    tags = ("O", "O", "B-PER", "O", "B-PER", "O")
+    example = Example(TextRecord("a b c d e f", words=tuple((n, n + 1) for n in range(0, 11, 2))), tags)
+    task = Tagging(tiny_tokenizer("wordpiece"), 32, Tagging.labels_of([example]))
+    task.weigh_classes([example])
+    assert task.class_weights is not None
+    weights = dict(zip(task.labels, task.class_weights.tolist(), strict=True))
+    classes = np.unique(tags)
+    expected = compute_class_weight("balanced", classes=classes, y=np.array(tags))
+    assert [weights[one] for one in classes] == pytest.approx(expected)
+    assert "I-PER" in task.labels
+
+
+def test_an_empty_tag_is_a_bad_row(tiny: str, tmp_path: Path) -> None:
+    data = tmp_path / "data.conll"
+    data.write_text("Anna\tB-PER\n\nRome\t\n\n" + "hat\tO\n\n" * 12, "utf-8")
+    with pytest.raises(SourceError, match=r"data.conll, line 3: word 1, 'Rome', has an empty tag in 'label'"):
+        finetune("ner", data, tmp_path / "out", dev=data, model=tiny, settings=FEW)
+
+
+def test_tags_without_a_type_are_of_spans(tiny: str, tmp_path: Path) -> None:
+    """As sets of one type are published: BC5CDR, NCBI."""
+    data = tmp_path / "data.conll"
+    data.write_text("the O\nred B\nhat I\nof O\nAnna B\n\n" * 12, "utf-8")
+    how = TrainingSettings(steps=60, batch_size=8, lr=3e-3, device="cpu", precision="fp32")
+    report = finetune("ner", data, tmp_path / "out", dev=data, model=tiny, settings=how)
+    assert report is not None
+    assert report.scores["f1"] == 1.0 and "macro_f1" not in report.scores
+    [found, *_] = predict(tmp_path / "out", data)
+    entities = found.entities  # type: ignore[union-attr]
+    assert [(one.text, one.label) for one in entities or ()] == [("red hat", "entity"), ("Anna", "entity")]
+
+
+def test_a_stray_tag_is_told(tiny: str, tmp_path: Path) -> None:
+    data = tmp_path / "data.conll"
+    data.write_text("the O\nred B-COL\nhat I-COL\n\n" * 12 + "Anna X\n\n", "utf-8")
+    report = finetune("ner", data, tmp_path / "out", dev=data, model=tiny, settings=FEW)
+    assert report is not None
+    assert any("'X' is no tag of an entity" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("value", [1, 1.0])
+def test_tags_may_be_numbers(value: float, tiny: str, tmp_path: Path) -> None:
+    rows = [{"words": ["red", "hat"], "tags": [value, 0.0 * value]} for _ in range(12)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    columns = DataColumns(words="words", label="tags")
+    assert finetune("ner", data, tmp_path / "out", dev=data, model=tiny, columns=columns, settings=FEW)
+    assert {
+        one.words[0].label for one in predict(tmp_path / "out", data, columns=DataColumns(words="words"))
+    } <= {  # type: ignore[union-attr]
+        "0",
+        "1",
+    }
+
+
+def test_the_text_is_found_again_where_training_found_it(tiny: str, tmp_path: Path) -> None:
+    """It was the only column beside those of labels and parts, which are not asked for later."""
+    rows = [
+        {"review": f"the red hat {n}", "class": "ab"[n % 2], "part": ["train", "dev"][n % 3 == 0]}
+        for n in range(30)
+    ]
+    data, out = write_jsonl(tmp_path / "data.jsonl", rows), tmp_path / "out"
+    columns = DataColumns(label="class", split="part")
+    finetune("classify", data, out, model=tiny, columns=columns, settings=FEW)
+    assert [one.text for one in predict(out, data)] == [row["review"] for row in rows]
+    assert evaluate(out, data, columns=DataColumns(label="class")).examples == 30
+    with pytest.raises(UsageError, match="here all rows are read"):
+        list(predict(out, data, columns=columns))
+
+
+def test_masked_accuracy_is_of_all_tokens_and_cut_texts_are_counted(tmp_path: Path) -> None:
+    shape = PretrainShape(vocab_size=150, layers=1, hidden=32, heads=2, max_length=32, batch_tokens=256)
+    texts = []
+    for name, count in (("long", 60), ("short", 8)):
+        path = tmp_path / f"{name}.txt"
+        path.write_text(
+            "\n\n".join(f"A {name} cat sat {n}. It ran. It slept." for n in range(count)), "utf-8"
+        )
+        texts.append(path)
+    how = TrainingSettings(steps=30, lr=3e-3, device="cpu", precision="fp32")
+    pretrain(texts, tmp_path / "out", shape=shape, settings=how)
+    apart = [evaluate(tmp_path / "out", path) for path in texts]
+    whole = evaluate(tmp_path / "out", texts)
+    right = sum(one.scores["masked_accuracy"] * one.examples for one in apart)
+    assert whole.examples == sum(one.examples for one in apart)
+    assert apart[0].examples > 3 * apart[1].examples
+    parts = [whole.scores["masked_accuracy_long"], whole.scores["masked_accuracy_short"]]
+    shares = [one.examples / whole.examples for one in apart]
+    assert whole.scores["masked_accuracy"] == pytest.approx(np.dot(parts, shares))
+    assert right / whole.examples == pytest.approx(whole.scores["masked_accuracy"], abs=0.1)
+    masked = checkpoint(tmp_path / "masked", "bert", "masked")
+    (tmp_path / "texts.txt").write_text("the fox\n" + "the fox " * 200, "utf-8")
+    [note] = evaluate(masked, tmp_path / "texts.txt").notes
+    assert note.startswith("1 text is longer than")
+
+
+def test_what_was_not_set_in_pretraining_is_what_the_command_has() -> None:
+    found = TrainingSettings(lr=1e-3).or_else(PRETRAINING)
+    assert (found.lr, found.steps, found.warmup, found.log_every) == (1e-3, 10_000, 0.05, 50)
+    assert TrainingSettings(steps=5, warmup=0.0).or_else(PRETRAINING).warmup == 0.0
+
+
+def test_words_that_no_vocabulary_takes(tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("\n\n".join("x" * 5000 for _ in range(30)), "utf-8")
+    shape = PretrainShape(vocab_size=400, layers=1, hidden=32, heads=1, max_length=32, batch_tokens=256)
+    with pytest.raises(LayerwiseError, match="special tokens only"):
+        pretrain(tmp_path / "texts.txt", tmp_path / "out", shape=shape, settings=FEW)
+
+
+def test_every_way_to_hand_in_data_that_is_none_is_refused(tiny: str, tmp_path: Path) -> None:
+    """Keys and column names are no names of files."""
+    import pandas as pd
+
+    rows = [{"text": "a", "label": "b"}]
+    for data in ({"train": rows, "test": rows}, pd.DataFrame(rows), pd.Series(["a", "b"])):
+        with pytest.raises(UsageError, match="write texts that are in memory to a file"):
+            finetune("classify", data, tmp_path / "out", model=tiny, settings=FEW)  # type: ignore[arg-type]
