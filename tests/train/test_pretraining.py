@@ -280,6 +280,19 @@ def test_it_learns_and_everyone_reads_it(text: Path, tmp_path: Path) -> None:
     assert Encoder.from_pretrained(str(folder)).encode("The ship sails")[0].hidden_states.shape[0] == 3
 
 
+def test_bfloat16_learns_as_float32_does(text: Path, tmp_path: Path) -> None:
+    """Also with attention in float32 inside, which takes the states and hands their gradients back in bfloat16."""
+    shape = PretrainShape(**{**vars(SHAPE), "layers": 2, "dropout": 0.0})
+    for precision in ("fp32", "bf16"):
+        how = TrainingSettings(steps=30, log_every=5, lr=3e-3, precision=precision)
+        report = pretrain(text, tmp_path / precision, shape=shape, settings=how)
+        assert report is not None and report.precision == precision
+    one, other = (curve(tmp_path / precision, "mlm_loss") for precision in ("fp32", "bf16"))
+    assert other == pytest.approx(one, rel=0.01)
+    assert one != other
+    assert one[30] < one[5] - 0.3
+
+
 def test_a_resumed_run_has_the_losses_of_an_undisturbed_one(text: Path, tmp_path: Path) -> None:
     shape = PretrainShape(**{**vars(SHAPE), "layers": 1, "dropout": 0.1})
     how = TrainingSettings(steps=24, log_every=1, lr=1e-3)

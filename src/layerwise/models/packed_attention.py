@@ -86,7 +86,11 @@ def packed_attention(
         ends, longest = packed.boundaries, max(packed.lengths)
         return attend(query, key, value, ends, longest, scaling, sliding_window, kernel), None
     if query.requires_grad and query.dtype == torch.bfloat16 and query.device.type == "cpu":
-        return _in_float32(module, query, key, value, scaling, sliding_window, packed, dropout), None
+        # In bfloat16 the CPU's backward pass takes more than twice the time (torch 2.13).
+        with torch.autocast("cpu", enabled=False):
+            q, k, v = (states.float() for states in (query, key, value))
+            found, _ = packed_attention(module, q, k, v, None, scaling, sliding_window, packed, dropout)
+        return found.to(query.dtype), None
     grouped = query.shape[1] != key.shape[1]
     output = []
     for (length, _), q, k, v in zip(
@@ -100,15 +104,6 @@ def packed_attention(
         )
         output.append(attended.transpose(1, 2).flatten(0, 1))
     return torch.cat(output).unsqueeze(0), None
-
-
-def _in_float32(module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, *more: Any) -> Tensor:
-    """The same in float32: in bfloat16 the CPU's backward pass takes more than twice the time (torch 2.13)."""
-    scaling, sliding_window, packed, dropout = more
-    with torch.autocast("cpu", enabled=False):
-        q, k, v = (states.float() for states in (query, key, value))
-        found, _ = packed_attention(module, q, k, v, None, scaling, sliding_window, packed, dropout)
-    return found.to(query.dtype)
 
 
 def _split(states: Tensor, runs: Sequence[tuple[int, int]]) -> list[Tensor]:
