@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel
 
 from layerwise.errors import LayerwiseError, UsageError
 from layerwise.models.load import quiet
-from layerwise.train import finetune as finetuning
+from layerwise.train import finetune_run
 from layerwise.train.checkpoints import last_whole
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.loop import Loop
@@ -97,7 +97,7 @@ def test_a_full_disk_at_the_end_is_told(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(finetuning, "save_trained", full)
+        patched.setattr(finetune_run, "save_trained", full)
         with pytest.raises(
             LayerwiseError, match="the model cannot be written .*make room, and pass --resume"
         ):

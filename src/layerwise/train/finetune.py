@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import torch
-
-from layerwise.errors import SourceError, UsageError, choose
+from layerwise.errors import UsageError, choose
 from layerwise.models.embedded import MINILM
-from layerwise.models.layered import HeadOnStates, LayeredModel
 from layerwise.models.locate import locate
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.text.locations import STDIN, source_names
-from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
-from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import FinetuneChoices
-from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
-from layerwise.train.folder import batches_for, save_trained
-from layerwise.train.frozen import remember_states
+from layerwise.train.finetune_run import Finetuning
 from layerwise.train.given import folder_of, name_of, plain
-from layerwise.train.loop import arguments, build_loop
-from layerwise.train.predictor import Predictor
-from layerwise.train.processes import in_shares, this_process
-from layerwise.train.run_folder import (
-    CHECKPOINTS,
-    LOG,
-    claim,
-    held,
-    publishing,
-    refuse,
-    refuse_own_sources,
-    resume_from,
-    same_run,
-)
+from layerwise.train.processes import this_process
+from layerwise.train.run_folder import held, refuse, refuse_own_sources, same_run
 from layerwise.train.settings import FINETUNING, TrainingSettings, pick_precision, require_training
 from layerwise.train.surroundings import own_surroundings
 from layerwise.train.tasks.by_name import TASKS
-from layerwise.train.tasks.task import DataColumns, Example, Feature, Task
-
-if TYPE_CHECKING:
-    from accelerate import PartialState
+from layerwise.train.tasks.task import DataColumns
 
 __all__ = ["FinetuneChoices", "finetune"]
 
@@ -123,7 +97,7 @@ def finetune(
                 if folder.exists() and not resume:  # nothing goes, or nothing is there
                     models = [locate(one, revision, allow_pickle).folder for one in chosen.models(name)]
                     refuse_own_sources(folder, *models, *train, *(held_out or ()))
-        return _Finetuning(
+        return Finetuning(
             kind=TASKS[task],
             name=name,
             data=train,
@@ -141,187 +115,3 @@ def finetune(
             document=document,
             progress=progress,
         ).run()
-
-
-@dataclass
-class _Finetuning:
-    """One run, step by step."""
-
-    kind: type[Task]
-    name: str
-    data: Any
-    folder: Path
-    dev: Any
-    columns: DataColumns
-    chosen: FinetuneChoices
-    how: TrainingSettings
-    skip_bad: bool
-    resume: bool
-    loading: tuple[str | None, bool]
-    state: PartialState
-    device: torch.device
-    precision: str
-    document: dict[str, Any]
-    progress: Callable[[TrainingProgress], None] | None
-    notes: list[str] = field(default_factory=list)
-
-    def run(self) -> FinetuneReport | None:
-        began = time.perf_counter()
-        skipped = Skipped(self.skip_bad)
-        train, dev = self._examples(skipped)
-        torch.manual_seed(self.how.seed)
-        model, task = build(self.kind, self.name, self.loading, self.chosen, train, self.notes.append)
-        dev = known_to(task, dev, skipped)
-        if not dev:
-            raise skipped.refuse_nothing("development part")
-        batches: TokenBatches | StateBatches = batches_for(model, task)
-        train_features = [one for group in task.featurise(train) for one in group]
-        if not train_features:
-            raise SourceError(
-                "no row of the data has anything to learn from: the contexts are empty; expected texts."
-            )
-        dev_features = list(task.featurise(dev))
-        flat = [*train_features, *(one for group in dev_features for one in group)]
-        self.how = self.how.filled(usual_rate(model, task), len(train_features), task.enough)
-        self.document |= {"sequences_sha256": fingerprint(flat), **self._weights()}
-        if self.state.is_main_process:
-            claim(self.folder, self.document, self.resume)
-        self.state.wait_for_everyone()
-        trained: Any = model
-        if isinstance(model, LayeredModel) and model.frozen:
-            assert isinstance(batches, TokenBatches)
-            processes = self.state.num_processes
-            remember_states(
-                model.to(self.device), flat, batches, task, self.precision, self.folder, processes
-            )
-            trained, batches = HeadOnStates(model), StateBatches()
-        predictor = Predictor(trained.to(self.device), task, batches, self.device, self.precision)
-
-        def evaluate() -> dict[str, float]:
-            def work(rows: list[int]) -> list[Any]:
-                part = [dev[row] for row in rows]
-                return list(predictor.of_features(part, [dev_features[row] for row in rows]))
-
-            found = in_shares(len(dev), self.state.process_index, self.state.num_processes, work)
-            scores = task.scores(dev, found)
-            return {task.metric: scores[task.metric], **scores}  # the one that counts comes first
-
-        untrained = evaluate()[task.metric]
-        loop = self._loop(trained, task, train_features, batches, evaluate)
-        checkpoint = resume_from(self.folder) if self.resume else None
-        self.state.wait_for_everyone()
-        result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        scores = evaluate()
-        if not self.state.is_main_process:
-            self.state.wait_for_everyone()
-            return None
-        best = loop.state.best_global_step or result.global_step
-        seen = max(loop.tokens + loop.padding, 1)
-        seconds = float(result.metrics.get("train_runtime", 0.0))
-        layered = isinstance(model, LayeredModel)
-        report = FinetuneReport(
-            task=task.name,
-            model=self.name,
-            output=str(self.folder),
-            head=self._head_in_words(model),
-            examples=len(train),
-            dev_examples=len(dev),
-            metric=task.metric,
-            scores=scores,
-            untrained=untrained,
-            majority=task.baseline(dev),
-            best_step=best,
-            steps=result.global_step,
-            epochs=float(result.metrics["epoch"]),
-            lr=float(self.how.lr or 0),
-            precision=self.precision,
-            seconds=time.perf_counter() - began,
-            tokens_per_second=loop.tokens * self.state.num_processes / seconds if seconds else 0.0,
-            padding=loop.padding / seen,
-            layers=model.layers if layered and len(model.layers) > 1 else (),
-            shares=tuple(model.head.shares) if layered and len(model.layers) > 1 else (),
-            notes=tuple(self._notes(task, skipped, untrained, scores[task.metric])),
-        )
-        with publishing(self.folder):
-            document = {**self.document, "report": report.to_dict()}
-            save_trained(self.folder, model.cpu(), task, document, self.name)
-        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
-        self.state.wait_for_everyone()
-        return report
-
-    def _weights(self) -> dict[str, str]:
-        """Checksums of the models that the run begins from."""
-        names = zip(("weights_sha256", "decoder_sha256"), self.chosen.models(self.name), strict=False)
-        return {key: locate(name, *self.loading).weights_sha256 for key, name in names}
-
-    def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
-        train = list(read_examples(self.kind, self.data, self.columns, skipped))
-        if not train:
-            raise skipped.refuse_nothing()
-        if self.columns.split is not None:
-            return split_by(train, self.columns.split)
-        if self.dev is None:
-            self.kind.labels_of(
-                train, self.columns.label or "label"
-            )  # with one class only there is nothing to hold out
-            return hold_out(train, self.how.seed, self.kind.head in ("sequence", "token"))
-        dev = list(read_examples(self.kind, self.dev, self.columns, skipped))
-        return train, dev
-
-    def _loop(
-        self,
-        model: Any,
-        task: Task,
-        features: list[Feature],
-        batches: TokenBatches | StateBatches,
-        evaluate: Callable[[], dict[str, float]],
-    ) -> Any:
-        every = self.how.evaluate_every
-        strategy = {"eval_strategy": "epoch", "save_strategy": "epoch"}
-        if every is not None:
-            strategy = {"eval_strategy": "steps", "save_strategy": "steps"}
-        args = arguments(
-            self.how,
-            self.folder / CHECKPOINTS,
-            self.precision,
-            self.device,
-            self.state.num_processes,
-            eval_steps=every,
-            save_steps=every or 500,
-            load_best_model_at_end=True,
-            metric_for_best_model=f"eval_{task.metric}",
-            greater_is_better=True,
-            **strategy,
-        )
-        return build_loop(
-            model,
-            args,
-            features,
-            collate=batches,
-            loss=task.loss,
-            lengths=[len(one) for one in features],
-            evaluator=evaluate,
-            patience=self.chosen.patience,
-            log=self.folder / LOG,
-            report=self.progress,
-        )
-
-    def _head_in_words(self, model: Any) -> str:
-        if not isinstance(model, LayeredModel):
-            return type(model).__name__
-        of = "a learned mix of all layers" if len(model.layers) > 1 else f"layer {model.layers[0]}"
-        return f"{'frozen ' if model.frozen else ''}{type(model.encoder).__name__}, {of}"
-
-    def _notes(self, task: Task, skipped: Skipped, untrained: float, score: float) -> list[str]:
-        notes = [*skipped.note(), *self.notes]
-        if score != score:
-            notes.append(
-                f"The {task.metric} of the development part means nothing, as all of it has one answer: the weights are not "
-                "the best, but the first; name another part with --dev."
-            )
-        elif not score > untrained:
-            notes.append(
-                "training made nothing better on the development part: train longer (--epochs), with another --lr, or on "
-                "more data."
-            )
-        return notes + task.notes()

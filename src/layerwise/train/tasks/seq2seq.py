@@ -125,7 +125,9 @@ class Generation(Task):
         self, number: int, example: Example, features: Sequence[Feature], said: Sequence[Array]
     ) -> GeneratedText:
         record = example.record
-        output = self.writing.text(said[0].tolist()) if record.text.strip() else ""  # from nothing it would invent
+        output = (
+            self.writing.text(said[0].tolist()) if record.text.strip() else ""
+        )  # from nothing it would invent
         return GeneratedText(number, record.id, record.text, output)
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[GeneratedText]) -> dict[str, float]:
