@@ -155,6 +155,17 @@ def test_tags_may_be_numbers(value: float, tiny: str, tmp_path: Path) -> None:
     }
 
 
+def test_spaces_around_a_class_are_none_of_its_name(tiny: str, tmp_path: Path) -> None:
+    rows = [{"text": f"the red hat {n}", "label": ["a", "b", " a", "b "][n % 4]} for n in range(24)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    finetune("classify", data, tmp_path / "out", dev=data, model=tiny, settings=FEW)
+    [said] = predict(tmp_path / "out", data, limit=1)
+    assert set(said.probabilities) == {"a", "b"}  # type: ignore[union-attr]
+    write_jsonl(data, [*rows, {"text": "the hat", "label": " "}])
+    with pytest.raises(SourceError, match="line 25: the label 'label' is ''"):
+        finetune("classify", data, tmp_path / "new", dev=data, model=tiny, settings=FEW)
+
+
 def test_the_text_is_found_again_where_training_found_it(tiny: str, tmp_path: Path) -> None:
     """It was the only column beside those of labels and parts, which are not asked for later."""
     rows = [

@@ -54,6 +54,8 @@ class Classification(Task):
             return Example(record)
         name = columns.label or "label"
         label = record.kept[name]
+        if isinstance(label, str):
+            label = label.strip()  # nobody sees a space at its end
         if label is None or label == "" or label != label or isinstance(label, list | dict | bytes):
             raise SourceError(
                 f"{record.place}: the label {name!r} is {label!r}; expected one class, a text or a number "
