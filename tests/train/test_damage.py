@@ -126,7 +126,7 @@ def test_the_loss_of_questions_does_not_depend_on_the_parts_of_a_step(frozen: bo
     data = write_jsonl(tmp_path / "data.jsonl", rows)
     curves = []
     for parts in (1, 4):
-        how = TrainingSettings(steps=6, batch_size=16, log_every=1, accumulate=parts)
+        how = TrainingSettings(steps=6, batch_size=16, log_every=1, accumulate=parts, precision="fp32")
         choices = FinetuneChoices(frozen=frozen)
         finetune("qa", data, tmp_path / str(parts), model=model, settings=how, choices=choices)
         curves.append(curve(tmp_path / str(parts)))

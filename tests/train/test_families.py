@@ -74,7 +74,7 @@ def test_what_was_trained_says_the_same_when_it_is_read_again(
     model = save_tiny(tmp_path / "base", family)
     data = write_jsonl(tmp_path / "data.jsonl", rows(task))
     columns = DataColumns(words="words") if task == "ner" else DataColumns()
-    how = TrainingSettings(steps=4, batch_size=8, lr=5e-3)
+    how = TrainingSettings(steps=4, batch_size=8, lr=5e-3, precision="fp32")
     report = finetune(
         task, data, tmp_path / "out", dev=data, model=model, columns=columns, choices=choices, settings=how
     )

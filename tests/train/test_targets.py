@@ -56,10 +56,11 @@ def test_answers_reach_over_what_has_no_token(kind: str, context: str, answer: s
         return feature.target
 
     first, last = target(answer)
-    expected = target(core)
+    inner = target(core)
     assert 0 < first <= last
-    if context != "Rome is big\u200b":  # of it, byte-level BPE has tokens
-        assert (first, last) == expected
+    assert first <= inner[0] and inner[1] <= last
+    if kind == "wordpiece":  # others have tokens for spaces
+        assert (first, last) == inner
 
 
 def test_answers_that_no_window_holds_are_counted(tiny: str, tmp_path: Path) -> None:
