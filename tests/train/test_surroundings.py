@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from transformers.utils import logging
 
@@ -115,6 +117,16 @@ def test_the_precision_is_that_of_the_settings(
     report = finetune("classify", data, tmp_path / "two", model=tiny, settings=HOW)
     assert report is not None and report.precision == "fp32"
     assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+
+
+def test_accelerate_is_as_it_was(tiny: str, data: Path, tmp_path: Path) -> None:
+    """A training on the CPU decides nothing for what comes after it."""
+    finetune("classify", data, tmp_path / "one", model=tiny, settings=HOW)
+    mine = Accelerator(mixed_precision="bf16", cpu=True)
+    finetune("classify", data, tmp_path / "two", model=tiny, settings=HOW)
+    assert mine.mixed_precision == "bf16"
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_trainings_in_threads_wait_for_one_another(tiny: str, data: Path, tmp_path: Path) -> None:
