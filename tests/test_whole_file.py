@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from layerwise.errors import LayerwiseError, UsageError
-from layerwise.whole_file import check_folder, check_target, whole_file
+from layerwise.whole_file import check_folder, check_target, refuse_existing, whole_file
 
 
 @pytest.mark.parametrize("before", [None, b"old"])
@@ -68,4 +68,5 @@ def test_what_cannot_be_written_is_said_before(tmp_path: Path) -> None:
             check(path)
     check_target(tmp_path / "new.csv")
     check_target("/dev/null")
+    refuse_existing("/dev/null", overwrite=False)
     check_folder(tmp_path / "new" / "deeper")

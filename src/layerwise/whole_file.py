@@ -61,12 +61,13 @@ def check_folder(path: str | Path) -> None:
 
 
 def refuse_existing(path: str | Path, overwrite: bool) -> None:
-    """Refuse a file that is there, before any work.
+    """Refuse a file that is there, before any work; what is no file (`/dev/null`) loses nothing.
 
     Raises:
         UsageError: it is, and `overwrite` is False; or as `check_target`.
     """
-    if check_target(path).exists() and not overwrite:
+    target = check_target(path)
+    if target.exists() and not _is_device(target) and not overwrite:
         raise UsageError(f"{path} exists already: pass --overwrite, or choose another.")
 
 
