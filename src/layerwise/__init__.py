@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from layerwise.extraction.run import extract
     from layerwise.models.encoder import Encoder
     from layerwise.shipping.ship import ship
-    from layerwise.store.reader import Store
-    from layerwise.store.reader import open_store as open
+    from layerwise.store.reader import Store, open_store
     from layerwise.study.probing import probe
     from layerwise.train.choices import FinetuneChoices
     from layerwise.train.evaluate import evaluate
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from layerwise.train.settings import TrainingSettings
     from layerwise.train.tasks.task import DataColumns
     from layerwise.types import HiddenStates, LayerSelection, TextRecord, Unit
+
+    open = open_store
 
 _HOME = {
     "DataColumns": ("layerwise.train.tasks.task", "DataColumns"),
@@ -56,6 +57,7 @@ _HOME = {
     "ship": ("layerwise.shipping.ship", "ship"),
 }
 
+# Without `open`: `from layerwise import *` is not to replace Python's own.
 __all__ = [
     "DataColumns",
     "Encoder",
@@ -74,7 +76,6 @@ __all__ = [
     "evaluate",
     "extract",
     "finetune",
-    "open",
     "predict",
     "pretrain",
     "probe",
@@ -93,4 +94,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "open"])

@@ -151,28 +151,29 @@ def test_a_resumed_run_has_the_weights_of_an_undisturbed_one(
         finetune("classify", data, tmp_path / "stopped", model=model, settings=how, resume=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "at"), [(signal.SIGINT, 3), (signal.SIGTERM, 11), (signal.SIGINT, 15)])
 def test_an_interrupted_run_is_saved_at_its_step(
-    tiny: str, data: Path, tmp_path: Path, number: signal.Signals
+    tiny: str, data: Path, tmp_path: Path, number: signal.Signals, at: int
 ) -> None:
-    """In the middle of an epoch, where no checkpoint would be due; the interpreter's own handlers come back."""
+    """Within an epoch, where nothing is to be scored, or at its end (step 11); the interpreter's handlers come back."""
     how = TrainingSettings(steps=30, batch_size=8, log_every=1)
     finetune("classify", data, tmp_path / "whole", model=tiny, settings=how)
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
     def stop(progress: TrainingProgress) -> None:
-        if progress.step == 15:
+        if progress.step == at:
             os.kill(os.getpid(), number)
 
     folder = tmp_path / "stopped"
     with pytest.raises(
-        InterruptedRunError, match=r"interrupted: step 15 of 30 is saved in .*stopped; .*--resume"
+        InterruptedRunError, match=rf"interrupted: step {at} of 30 is saved in .*stopped; .*--resume"
     ):
         finetune("classify", data, folder, model=tiny, settings=how, progress=stop)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     assert not (folder / "config.json").exists()
     finetune("classify", data, folder, model=tiny, settings=how, resume=True)
-    assert curve(folder) == curve(tmp_path / "whole")
+    for value in ("loss", "eval_macro_f1"):
+        assert curve(folder, value) == curve(tmp_path / "whole", value)
     assert len(curve(folder)) == 30
     whole, resumed = (load_file(path / "model.safetensors") for path in (tmp_path / "whole", folder))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -116,6 +116,7 @@ class Stop(TrainerCallback):
 
     def __init__(self, minutes: float | None) -> None:
         self.interrupted = threading.Event()
+        self._stopped = False
         self._end = math.inf if minutes is None else time.perf_counter() + 60 * minutes
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -131,4 +132,10 @@ class Stop(TrainerCallback):
         if interrupted:
             self.interrupted.set()
         if interrupted or over:
+            self._stopped = True
             control.should_log = control.should_save = control.should_training_stop = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer, also where it stops within an epoch: what is scored there, an undisturbed run is not."""
+        if self._stopped and abs(state.epoch - round(state.epoch)) > 1e-6:
+            control.should_log = control.should_evaluate = control.should_save = False
