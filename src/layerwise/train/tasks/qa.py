@@ -97,13 +97,17 @@ class QuestionAnswering(Task):
                 "the tokenizer of this model opens a text with no token, which stands for no answer: take another model."
             )
         found = []
+        answer = None if example.target is None else _answer_of(encoded, example.target)
         for number, window in enumerate(encoded.sequences):
             first_token, first_place, count = _context_of(encoded, number)
             if not count:
                 continue
             span = None
             if example.target is not None:
-                span = self._positions(encoded, example.target, first_token, first_place, count)
+                first, last = answer or (-1, -1)
+                whole = first_token <= first and last < first_token + count
+                shift = first_place - first_token
+                span = (first + shift, last + shift) if whole else (0, 0)  # of [CLS]
             found.append(
                 Feature(
                     window.input_ids,
@@ -120,20 +124,6 @@ class QuestionAnswering(Task):
         if found and example.target is not None and example.target.start is not None:
             self._in_no_window += all(one.target == (0, 0) for one in found)
         return found
-
-    @staticmethod
-    def _positions(
-        encoded: EncodedText, answers: GivenAnswers, first_token: int, first_place: int, count: int
-    ) -> tuple[int, int]:
-        """First and last position of the answer in a window; where not all its tokens are there, those of [CLS]."""
-        if answers.start is None:
-            return 0, 0
-        start, end = answers.start, answers.start + len(answers.texts[0])
-        inside = (encoded.sequence_id == 1) & (encoded.start < end) & (encoded.end > start)
-        tokens = np.flatnonzero(inside) - first_token  # spaces, and what the tokenizer drops, have none
-        if not len(tokens) or tokens[0] < 0 or tokens[-1] >= count:
-            return 0, 0
-        return int(tokens[0]) + first_place, int(tokens[-1]) + first_place
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         logits = _start_end(outputs)  # (batch, 2, seq)
@@ -228,6 +218,18 @@ def _context_of(encoded: EncodedText, window: int) -> tuple[int, int, int]:
         return 0, 0, 0
     first = int(owned[0] - (encoded.position[owned[0]] - first_place))
     return first, first_place, len(encoded.sequences[window]) - closing - first_place
+
+
+def _answer_of(encoded: EncodedText, answers: GivenAnswers) -> tuple[int, int] | None:
+    """First and last token of the answer; None where there is none, or it has no token.
+
+    Spaces and characters that the tokenizer drops have none: an answer may reach over them.
+    """
+    if answers.start is None:
+        return None
+    start, end = answers.start, answers.start + len(answers.texts[0])
+    tokens = np.flatnonzero((encoded.sequence_id == 1) & (encoded.start < end) & (encoded.end > start))
+    return (int(tokens[0]), int(tokens[-1])) if len(tokens) else None
 
 
 def _answers(record: TextRecord, name: str) -> GivenAnswers:
