@@ -76,7 +76,7 @@ def test_classification(tiny: str, tmp_path: Path, choices: FinetuneChoices) -> 
     assert report.scores["macro_f1"] > report.majority + 0.3
     assert report.scores["macro_f1"] > report.untrained + 0.2
     again = evaluate(str(tmp_path / "out"), data)
-    assert again.scores["macro_f1"] > 0.9
+    assert again.scores["macro_f1"] > (0.8 if choices.frozen else 0.9)
     found = list(predict(str(tmp_path / "out"), data, limit=3))
     assert [sum(one.probabilities.values()) for one in found] == pytest.approx([1, 1, 1])
     assert all(one.label == max(one.probabilities, key=one.probabilities.get) for one in found)

@@ -569,7 +569,12 @@ def test_data_in_the_folder_to_begin_anew_is_not_deleted(tiny: str, data: Path, 
     inside = Path(shutil.copy(data, folder / "data.jsonl"))
     shutil.copytree(tiny, folder / "decoder")
     message = "which is to be read, is in .*run, the folder to write"
-    for train, dev in ((inside, None), (data, inside), (f"{folder}/*.jsonl", None)):
+    for train, dev in (
+        (inside, None),
+        (data, inside),
+        (f"{folder}/*.jsonl", None),
+        (f"{tmp_path}/r*/d*.jsonl", None),
+    ):
         with pytest.raises(UsageError, match=message):
             finetune("classify", train, folder, dev=dev, model=tiny, settings=how, overwrite=True)
     with pytest.raises(UsageError, match=message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -127,6 +128,31 @@ def test_accelerate_is_as_it_was(tiny: str, data: Path, tmp_path: Path) -> None:
     assert mine.mixed_precision == "bf16"
     assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_what_is_loaded_beside_a_training_draws_nothing_of_it(data: Path, tmp_path: Path) -> None:
+    """Dropout has its random numbers from the same source."""
+    model = tiny_bert(tmp_path / "base", layers=1, dropout=0.1)
+    how = TrainingSettings(steps=12, batch_size=8, precision="fp32", device="cpu")
+    finetune("classify", data, tmp_path / "alone", model=model, settings=how)
+    finetune(
+        "classify", data, tmp_path / "head", model=model, settings=HOW, choices=FinetuneChoices(frozen=True)
+    )
+    over = threading.Event()
+
+    def beside() -> int:
+        loaded = 0
+        while not over.is_set():
+            list(predict(tmp_path / "head", data, limit=1))
+            loaded += 1
+        return loaded
+
+    with ThreadPoolExecutor(1) as pool:
+        count = pool.submit(beside)
+        finetune("classify", data, tmp_path / "beside", model=model, settings=how)
+        over.set()
+        assert count.result() > 0
+    assert same(weights(tmp_path / "beside"), weights(tmp_path / "alone"))
 
 
 def test_trainings_in_threads_wait_for_one_another(tiny: str, data: Path, tmp_path: Path) -> None:

@@ -98,6 +98,8 @@ def test_questions_without_an_answer_stay_possible_in_what_is_pruned(tmp_path: P
     before, after = (one.scores["f1"] for one in report.rows)
     assert before == after == evaluate(folder, data).scores["f1"] == 1.0
     assert evaluate(tmp_path / "pruned", data).scores["f1"] == 1.0
+    prune(folder, tmp_path / "blind", PruneCuts(magnitude=0.01))  # it stays unknown
+    assert evaluate(tmp_path / "blind", data).scores["f1"] == 1.0
 
 
 def test_class_weights_are_those_of_scikit_learn() -> None:
@@ -134,12 +136,36 @@ def test_tags_without_a_type_are_of_spans(tiny: str, tmp_path: Path) -> None:
     assert [(one.text, one.label) for one in entities or ()] == [("red hat", "entity"), ("Anna", "entity")]
 
 
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [
+        (["U O", "U B L O", "B M L O"], ("B", "E", "I", "O", "S")),  # BILOU
+        (["I O", "B I O", "O I"], ("B", "I", "O")),  # IOB1
+        (["U-X O", "B-X L-X O"], ("B-X", "E-X", "I-X", "O", "S-X")),
+    ],
+)
+def test_a_scheme_is_that_of_all_texts(texts: list[str], labels: tuple[str, ...]) -> None:
+    """One text alone may not show it; each meaning has one label."""
+    examples = [Example(TextRecord("a b c d", words=((0, 1),)), tuple(text.split())) for text in texts]
+    assert Tagging.labels_of(examples) == labels
+    task = Tagging(tiny_tokenizer("wordpiece"), 32, labels)
+    [first, *_] = (task.labels[code] for code in task.codes(examples[0]))
+    assert first == {"U O": "S", "I O": "B", "U-X O": "S-X"}[texts[0]]
+
+
+def test_word_classes_of_one_letter_are_labels_of_words() -> None:
+    task = Tagging(tiny_tokenizer("wordpiece"), 32, ("A", "B", "N", "O"))
+    assert task.scheme is None and task.notes() == []
+
+
 def test_a_stray_tag_is_told(tiny: str, tmp_path: Path) -> None:
     data = tmp_path / "data.conll"
     data.write_text("the O\nred B-COL\nhat I-COL\n\n" * 12 + "Anna X\n\n", "utf-8")
     report = finetune("ner", data, tmp_path / "out", dev=data, model=tiny, settings=FEW)
     assert report is not None
     assert any("'X' is no tag of an entity" in note for note in report.notes)
+    mixed = Tagging(tiny_tokenizer("wordpiece"), 32, ("B-X", "I", "O"))
+    assert any("'I' is no tag of an entity" in note for note in mixed.notes())
 
 
 @pytest.mark.parametrize("value", [1, 1.0])

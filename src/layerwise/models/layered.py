@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from layerwise.models.anatomy import dissect, reading
 from layerwise.models.padding import by_length, mask_padded_logits, mixes_lengths
@@ -28,13 +29,17 @@ class LayeredHead(nn.Module):
         linear: to the outputs; None: the mixed states are the output.
     """
 
-    def __init__(self, layers: int, hidden_size: int, outputs: int | None, dropout: float) -> None:
+    def __init__(
+        self, layers: int, hidden_size: int, outputs: int | None, dropout: float, drawn: bool = True
+    ) -> None:
         super().__init__()
         self.mix = nn.Parameter(torch.zeros(layers, dtype=torch.float32)) if layers > 1 else None
         self.gamma = nn.Parameter(torch.ones((), dtype=torch.float32)) if layers > 1 else None
         self.dropout = nn.Dropout(dropout if outputs else 0.0)
-        self.linear = None if outputs is None else nn.Linear(hidden_size, outputs, dtype=torch.float32)
-        if self.linear is not None:
+        self.linear: nn.Linear | None = None
+        if outputs is not None:
+            self.linear = skip_init(nn.Linear, hidden_size, outputs, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        if self.linear is not None and drawn:
             nn.init.normal_(self.linear.weight, std=0.02)  # Devlin et al. 2019, as every head of BERT
             nn.init.zeros_(self.linear.bias)
 
@@ -79,13 +84,16 @@ class LayeredModel(nn.Module):
         *,
         pooled: bool,
         frozen: bool = False,
+        drawn: bool = True,
     ) -> None:
+        """Put a head on an encoder; without `drawn` its weights are yet to be read."""
         super().__init__()
         self.encoder = encoder
         self.config = encoder.config
         self.pooled = pooled
         self.frozen = frozen
-        self.head = LayeredHead(len(layers), encoder.config.hidden_size, outputs, _dropout(encoder.config))
+        dropout = _dropout(encoder.config)
+        self.head = LayeredHead(len(layers), encoder.config.hidden_size, outputs, dropout, drawn)
         self.refit(layers)
         encoder.requires_grad_(not frozen)
         if not frozen:

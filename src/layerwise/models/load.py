@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokeniz
 from transformers.utils import logging as transformers_logging
 
 from layerwise.errors import ModelError, UsageError, choose, require
+from layerwise.models import random_numbers
 from layerwise.models.locate import ModelFiles
 
 SENTENCEPIECE = "sentencepiece>=0.2 protobuf>=5"
@@ -110,8 +111,8 @@ def from_folder(kind: Any, files: ModelFiles, config: Any) -> tuple[Any, dict[st
     if getattr(config, "transformers_weights", None):
         config.transformers_weights = None  # another file than the one that was checked
     broken = "its weights cannot be loaded (fetch them again if a download broke off)"
-    # Weights that are missing are drawn: the caller's next random number is the one it would have been.
-    with quiet(), in_words(files, broken), torch.random.fork_rng(devices=()):
+    # Weights that are missing are drawn.
+    with quiet(), in_words(files, broken), random_numbers.kept():
         model, info = kind.from_pretrained(
             files.folder,
             config=config,

@@ -22,7 +22,7 @@ def save_tokenizer(tokenizer: Any, folder: Path, takes_types: bool, max_length: 
     transformers leaves them out), and that texts are cut and padded at their end.
 
     Args:
-        takes_types: whether token types are fed to the model.
+        takes_types: whether token types are fed to the model. One that knows one type only has it by itself.
         max_length: the longest text it takes; None: as the tokenizer has it.
 
     Raises:

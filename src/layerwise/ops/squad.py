@@ -70,9 +70,8 @@ def squad_scores(
     exact, f1 = [], []
     for said, given, context in zip(found, answers, contexts, strict=True):
         unspaced = is_unspaced(context)
-        said_to = [one for one in given if answer_words(one, unspaced)] or [
-            ""
-        ]  # as the script of SQuAD 2.0 does
+        # Answers without a word do not count, as in the script of SQuAD 2.0.
+        said_to = [one for one in given if answer_words(one, unspaced)] or [""]
         exact.append(max(exact_match(said, one, unspaced) for one in said_to))
         f1.append(max(answer_f1(said, one, unspaced) for one in said_to))
     scores = {"exact_match": _mean(exact), "f1": _mean(f1)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +26,10 @@ def source_names(given: Any) -> list[str]:
         UsageError: one is neither a string nor a path.
     """
     # Tables and mappings are iterable too: their columns and keys would be taken for the names of files.
-    several = isinstance(given, Sequence | Set | Iterator) and not isinstance(given, str | bytes)
+    table = isinstance(given, Mapping) or any(
+        hasattr(given, name) for name in ("columns", "column_names", "iloc")
+    )
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | Path) and not table
     sources = list(given) if several else [given]
     for one in sources:
         if not isinstance(one, str | Path):

@@ -112,30 +112,26 @@ class Stop(TrainerCallback):
 
     Attributes:
         interrupted: set from outside, and in all processes where it is in one.
+        stopped: what ended the training: `interrupted`, `minutes`; None: it went on.
     """
 
     def __init__(self, minutes: float | None) -> None:
         self.interrupted = threading.Event()
-        self._stopped = False
+        self.stopped: str | None = None
         self._end = math.inf if minutes is None else time.perf_counter() + 60 * minutes
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the trainer; what one process is told holds for all."""
-        told = torch.tensor(
-            [self.interrupted.is_set(), time.perf_counter() >= self._end],
-            dtype=torch.int32,
-            device=args.device,
-        )
+        told = [self.interrupted.is_set(), time.perf_counter() >= self._end]
         if args.world_size > 1:
-            torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
-        interrupted, over = told.tolist()
-        if interrupted:
-            self.interrupted.set()
-        if interrupted or over:
-            self._stopped = True
+            sums = torch.tensor(told, dtype=torch.int32, device=args.device)
+            torch.distributed.all_reduce(sums, torch.distributed.ReduceOp.MAX)
+            told = [bool(one) for one in sums.tolist()]
+        if any(told):
+            self.stopped = "interrupted" if told[0] else "minutes"
             control.should_log = control.should_save = control.should_training_stop = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the trainer, also where it stops within an epoch: what is scored there, an undisturbed run is not."""
-        if self._stopped and abs(state.epoch - round(state.epoch)) > 1e-6:
+        if self.stopped and abs(state.epoch - round(state.epoch)) > 1e-6:
             control.should_log = control.should_evaluate = control.should_save = False

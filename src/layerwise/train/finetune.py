@@ -94,7 +94,7 @@ def finetune(
             if state.is_main_process:
                 refuse(folder, document, resume, overwrite)
                 stack.enter_context(held(folder))
-                if folder.exists() and not resume:  # nothing goes, or nothing is there
+                if folder.exists() and not resume:  # else nothing goes
                     models = [locate(one, revision, allow_pickle).folder for one in chosen.models(name)]
                     refuse_own_sources(folder, *models, *train, *(held_out or ()))
         return Finetuning(

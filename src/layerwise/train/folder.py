@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -79,8 +78,8 @@ class Trained:
 
     def look_at(self, examples: Sequence[Example]) -> None:
         """Take from the data what a checkpoint from elsewhere does not say: whether questions may be without an answer."""
-        if isinstance(self.task, QuestionAnswering) and not self.document:
-            self.task.prepare(examples)
+        if isinstance(self.task, QuestionAnswering) and self.task.no_answers is None:
+            self.task.no_answers = any(one.target.start is None for one in examples) or None
 
     def to_run(self) -> Trained:
         """The same, with heads that were pruned taken out."""
@@ -134,7 +133,7 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
                 save_file(tensors, draft / HEAD)
         else:
             model.save_pretrained(draft)
-        save_tokenizer(task.tokenizer, draft, token_types(_bare(model, task)) > 0)
+        save_tokenizer(task.tokenizer, draft, token_types(_bare(model, task)) > 1)
         if isinstance(task, Generation) and task.target_tokenizer is not task.tokenizer:
             task.target_tokenizer.save_pretrained(draft / DECODER_TOKENIZER)
     if isinstance(model, PairModel) and model.head.mix is None:
@@ -208,7 +207,7 @@ def load_trained(name: str, revision: str | None = None, allow_pickle: bool = Fa
         )
     given = (document or {}).get("max_length") or longest
     task = TASKS[task_name](tokenizer, min(given, longest), labels if kind in ("sequence", "token") else ())
-    task.configure(document if document is not None else {"no_answers": False})
+    task.configure(document or {})
     return Trained(model, task, batches_for(model, task), document or {})
 
 
@@ -248,8 +247,7 @@ def _layered(files: ModelFiles, document: Mapping[str, Any]) -> Trained:
     task.configure(document)
     kind = PairModel if task.head == "pair" else LayeredModel
     layers = tuple(document["layers"])
-    with torch.random.fork_rng(devices=()):  # for weights that are then read
-        model = kind(loaded.model, layers, document["outputs"], pooled=task.pooled, frozen=True)
+    model = kind(loaded.model, layers, document["outputs"], pooled=task.pooled, frozen=True, drawn=False)
     path = files.folder / HEAD
     try:
         tensors = load_file(path) if model.head.state_dict() else {}

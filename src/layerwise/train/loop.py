@@ -125,7 +125,8 @@ class Loop(Trainer):
                     f"the checkpoint {began} cannot be read ({' '.join(str(error).split())[:200]}): remove it, and --resume "
                     "goes on from the one before, or from the beginning."
                 ) from error
-            of_a_file = isinstance(error, OSError) and (error.filename is not None or error.errno in FULL)
+            own = str(getattr(error, "filename", None) or "").startswith(str(self.args.output_dir))
+            of_a_file = isinstance(error, OSError) and (own or error.errno in FULL)
             if not (of_a_file or isinstance(error, SafetensorError) or TORCH_WRITER in str(error)):
                 raise
             said = getattr(error, "strerror", None) or "is the disk full?"
@@ -133,7 +134,7 @@ class Loop(Trainer):
                 f"a checkpoint cannot be written to {self.args.output_dir} ({said}): make room, and go on from the last "
                 "whole one with --resume."
             ) from error
-        if self._end.interrupted.is_set() and self.state.global_step < self.state.max_steps:
+        if self._end.stopped == "interrupted" and self.state.global_step < self.state.max_steps:
             raise InterruptedRunError(
                 f"interrupted: step {self.state.global_step:,} of {self.state.max_steps:,} is saved in "
                 f"{Path(str(self.args.output_dir)).parent}; the same command with --resume goes on."

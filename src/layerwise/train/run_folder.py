@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -114,14 +115,17 @@ def refuse_own_sources(folder: Path, *read: str | Path) -> None:
     Raises:
         UsageError: one is the folder, or lies in it.
     """
+    if not folder.exists():
+        return
     for one in read:
-        if one == STDIN or "://" in str(one):
-            continue
-        path = Path(one).expanduser().resolve()
-        if folder.resolve() in (path, *path.parents):
-            raise UsageError(
-                f"{one}, which is to be read, is in {folder}, the folder to write: choose another folder to write."
-            )
+        name = str(Path(one).expanduser())
+        matching = [] if Path(name).exists() else glob(name, recursive=True)  # noqa: PTH207 (absolute ones)
+        for found in () if name == STDIN or "://" in str(one) else (name, *matching):
+            path = Path(found).resolve()
+            if folder.resolve() in (path, *path.parents):
+                raise UsageError(
+                    f"{found}, which is to be read, is in {folder}, the folder to write: choose another folder to write."
+                )
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-_ONE_AT_A_TIME = threading.RLock()
-"""Random numbers, transformers' logging and accelerate's state are of the whole process."""
+from layerwise.models.random_numbers import TRAINING
 
 _PRECISION = "ACCELERATE_MIXED_PRECISION"
 
@@ -27,7 +25,7 @@ def own_surroundings() -> Iterator[None]:
     """
     begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     used = [torch.cuda.current_device()] if begun else []
-    with _ONE_AT_A_TIME, torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(used):
+    with TRAINING, torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(used):
         python, numpy = random.getstate(), np.random.get_state()
         dtype, precision = torch.get_default_dtype(), os.environ.pop(_PRECISION, None)
         states = _set_accelerate({})

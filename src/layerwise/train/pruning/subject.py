@@ -209,7 +209,7 @@ class _TextSubject(Subject):
         folder.mkdir(parents=True, exist_ok=True)
         with quiet():
             self.model.save_pretrained(folder)
-        save_tokenizer(self.tokenizer, folder, token_types(self.model) > 0)
+        save_tokenizer(self.tokenizer, folder, token_types(self.model) > 1)
 
 
 class EncoderSubject(_TextSubject):

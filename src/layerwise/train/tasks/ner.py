@@ -105,7 +105,7 @@ class Tagging(Task):
                 f"{record.place}: word {number + 1}, {record.text[slice(*record.words[number])]!r}, has an empty tag in "
                 f"{name!r}: give it one (O for none), or leave such rows out with --skip-bad."
             )
-        return Example(replace(record, kept={}), _regular([str(tag) for tag in value]))
+        return Example(replace(record, kept={}), tuple(str(tag) for tag in value))
 
     @classmethod
     def labels_of(cls, examples: Sequence[Example], column: str = "label") -> tuple[str, ...]:
@@ -114,14 +114,16 @@ class Tagging(Task):
             raise LabelError("the training data has no words: expected some with tags.")
         labels = set(as_classes(np.array(tags, object), column)[1])
         prefixes = {"BIO": "BI", "IOBES": "BIES"}.get(scheme_of(labels) or "", "")
-        if prefixes:  # a span that was never longer than a word may be so tomorrow
+        if (
+            prefixes
+        ):  # as the scheme has them, which IOB1 and BILOU have not: a span of one word may be longer tomorrow
             kinds = {kind for prefix, kind in map(split_tag, labels) if prefix != "O"}
-            labels |= {"O"} | {join_tag(prefix, kind) for prefix in prefixes for kind in kinds}
+            labels = {"O"} | {join_tag(prefix, kind) for prefix in prefixes for kind in kinds}
         return as_classes(np.array([*labels], object), column)[1]
 
     def weigh_classes(self, examples: Sequence[Example]) -> None:
         """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced`, of the tags that occur."""
-        counts = Counter(tag for example in examples for tag in example.target)
+        counts = Counter(self.labels[code] for example in examples for code in self.codes(example))
         total = sum(counts.values()) / len(counts)
         self.class_weights = torch.tensor([total / max(counts[label], 1) for label in self.labels])
 
@@ -140,8 +142,9 @@ class Tagging(Task):
         return found
 
     def notes(self) -> list[str]:
-        strays = [label for label in self.labels if not split_tag(label)[0]]
-        if self.scheme is not None or not strays or scheme_of({*self.labels} - {*strays}) is None:
+        parts = {label: split_tag(label) for label in self.labels}
+        strays = [label for label, (prefix, kind) in parts.items() if prefix != "O" and not (prefix and kind)]
+        if self.scheme is not None or len(strays) >= len(self.labels) - ("O" in self.labels):
             return super().notes()
         shown = ", ".join(map(repr, strays[:3])) + (", …" if len(strays) > 3 else "")
         return [
@@ -153,7 +156,7 @@ class Tagging(Task):
     def codes(self, example: Example) -> list[int]:
         """Numbers of the tags; of spans, in the words of the model's own scheme."""
         tags = list(example.target)
-        if self.scheme is not None and scheme_of(tags) is not None:
+        if self.scheme is not None and all(split_tag(tag)[0] for tag in tags):
             tags = [self._as_written(tag) for tag in tags_of(spans_of(tags), len(tags), self.scheme)]
         return [self.code(tag, example) for tag in tags]
 
@@ -251,9 +254,3 @@ def _entity(text: str, words: Sequence[TaggedWord], span: Span) -> Entity:
     start, end = part[0].start, max(word.end for word in part)
     share = sum(word.probability or 0.0 for word in part) / len(part)
     return Entity(text[start:end], start, end, span.kind or NAMELESS, share)
-
-
-def _regular(tags: list[str]) -> tuple[str, ...]:
-    """Tags of spans as their scheme has them, which IOB1 breaks on purpose; others as they are."""
-    scheme = scheme_of(tags)
-    return tuple(tags) if scheme is None else tuple(tags_of(spans_of(tags), len(tags), scheme))

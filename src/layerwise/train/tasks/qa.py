@@ -43,7 +43,7 @@ class QuestionAnswering(Task):
 
     def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
         super().__init__(tokenizer, max_length, labels)
-        self.no_answers = False
+        self.no_answers: bool | None = None  # unknown
         self._long_questions = self._in_no_window = 0
         self.overlap = min(128, max(1, max_length // 4))  # 128 of 384 in BERT's run_squad.py
         self.tokenization = Tokenization(tokenizer, max_length, self.overlap)
@@ -121,7 +121,7 @@ class QuestionAnswering(Task):
                     ),
                 )
             )
-        if found and example.target is not None and example.target.start is not None:
+        if answer is not None:
             self._in_no_window += all(one.target == (0, 0) for one in found)
         return found
 
@@ -178,10 +178,11 @@ class QuestionAnswering(Task):
         return _scores(examples, [""] * len(examples))["f1"]
 
     def document(self) -> dict[str, Any]:
-        return {**super().document(), "no_answers": self.no_answers}
+        known = {} if self.no_answers is None else {"no_answers": self.no_answers}
+        return {**super().document(), **known}
 
     def configure(self, document: Mapping[str, Any]) -> None:
-        self.no_answers = bool(document.get("no_answers", False))
+        self.no_answers = document.get("no_answers")
 
 
 def _scores(examples: Sequence[Example], found: Sequence[str]) -> dict[str, float]:
