@@ -111,7 +111,7 @@ class Stop(TrainerCallback):
     """Stops with a checkpoint: after so many minutes, or where the run is interrupted.
 
     Attributes:
-        interrupted: set from outside, and in all processes where it is in one.
+        interrupted: set from outside.
         stopped: what ended the training: `interrupted`, `minutes`; None: it went on.
     """
 
