@@ -149,7 +149,8 @@ def test_token_types_that_the_model_does_not_know_are_not_fed(tmp_path: Path) ->
     with torch.no_grad():
         expected = model(inputs["input_ids"]).logits[0].softmax(-1).tolist()
     assert [*found.to_dict()["probabilities"].values()] == pytest.approx(expected, abs=1e-5)
-    prune(folder, tmp_path / "pruned", PruneCuts(magnitude=0.01))  # its tokenizer gives no types, so that this runs:
+    prune(folder, tmp_path / "pruned", PruneCuts(magnitude=0.01))
+    # Its tokenizer gives no types, so that this runs.
     alone = pipeline("text-classification", model=str(tmp_path / "pruned"), device="cpu")
     assert alone([{"text": "the fox", "text_pair": "a dog"}])[0]["label"] == found.to_dict()["label"]
 
