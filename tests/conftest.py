@@ -1,6 +1,8 @@
-"""Before any test: shapes in signatures are checked at run time, and hypothesis does not flake."""
+"""Before any test: shapes in signatures are checked at run time, hypothesis does not flake, and Ctrl-C works."""
 
 from __future__ import annotations
+
+import signal
 
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -13,3 +15,8 @@ install_import_hook("layerwise.ops", "beartype.beartype")
 # verdict (the same examples each time, none remembered from an earlier run).
 settings.register_profile("layerwise", deadline=None, derandomize=True, database=None)
 settings.load_profile("layerwise")
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and what is ignored stays so, as the program
+# respects: the tests that press it would wait in vain.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
