@@ -53,3 +53,19 @@ def test_bad_files(write: Write) -> None:
         read(write("c.bio", "a O\n"), keep=("pos",))
     with pytest.raises(ColumnError, match="made from its words"):
         read(write("d.bio", "a O\n"), text_column="form")
+    ontonotes = "#begin document (bc/cctv); part 000\n" + "bc/cctv 0 0 Rome NNP * - - - - (GPE) -\n" * 2
+    with pytest.raises(SourceError, match="looks like CoNLL-2012"):
+        read(write("onto.conll", ontonotes), keep=("label",))
+
+
+def test_a_hash_tag_is_a_word(write: Write) -> None:
+    [record] = read(write("tweet.conll", "#id\tO\nRome\tB-LOC\n"))
+    assert record.text == "#id Rome"
+
+
+def test_words_with_bare_tags_are_told_from_a_table(write: Write) -> None:
+    """As sets for one kind of entity are named: `train.tsv`."""
+    path = write("train.tsv", "Richard\tB\nis\tO\n\nA\tO\n")
+    with pytest.raises(SourceError, match="looks like words and labels.*--format conll"):
+        read(path)
+    assert texts(write("letters.tsv", "text\tlabel\nBob\tB\nOle\tO\n")) == ["Bob", "Ole"]

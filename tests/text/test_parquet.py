@@ -63,6 +63,13 @@ def test_bad_values(tmp_path: Path) -> None:
         read(tmp_path / "int.parquet")
     with pytest.raises(ColumnError, match="no column 'body': it has 'text'"):
         read(tmp_path / "int.parquet", text_column="body")
+    pq.write_table(pa.table({"text": [b"ok"]}), tmp_path / "bytes.parquet")
+    with pytest.raises(SourceError, match="write it as a string"):
+        read(tmp_path / "bytes.parquet", text_column="text")
+    twice = pa.table([pa.array(["a"]), pa.array(["b"]), pa.array(["c"])], names=["text", "label", "label"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(ColumnError, match="has two columns 'label'"):
+        read(tmp_path / "twice.parquet", keep=("label",))
     raw = pa.array([b"ok", b"\xff"]).view(pa.string())
     pq.write_table(pa.table({"text": raw}), tmp_path / "raw.parquet")
     with pytest.raises(SourceEncodingError, match="0xff at byte 1"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +256,33 @@ def test_every_way_to_hand_in_data_that_is_none_is_refused(tiny: str, tmp_path: 
     for data in ({"train": rows, "test": rows}, pd.DataFrame(rows), pd.Series(["a", "b"])):
         with pytest.raises(UsageError, match="write texts that are in memory to a file"):
             finetune("classify", data, tmp_path / "out", model=tiny, settings=FEW)  # type: ignore[arg-type]
+
+
+def test_half_a_surrogate_in_squad_is_a_bad_row(tiny: str, tmp_path: Path) -> None:
+    qas = [{"id": "q1", "question": "who", "answers": [{"text": "Anna", "answer_start": 0}]}]
+    text = json.dumps({"data": [{"paragraphs": [{"context": "Anna \ud800 sat.", "qas": qas}]}]})
+    (tmp_path / "data.json").write_text(text, "utf-8")
+    with pytest.raises(SourceError, match="question q1: the escape .ud800 is half of a surrogate pair"):
+        finetune("qa", tmp_path / "data.json", tmp_path / "out", dev=tmp_path / "data.json", model=tiny)
+
+
+def test_stdin_is_read_once(tiny: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="stdin can be read only once"):
+        finetune("classify", "-", tmp_path / "out", dev="-", model=tiny)
+
+
+def test_why_no_row_can_be_used_is_told(tiny: str, tmp_path: Path) -> None:
+    data = write_jsonl(tmp_path / "data.jsonl", [{"text": "a", "label": None}] * 3)
+    with pytest.raises(SourceError, match=r"no row of the data can be used; the first: .*line 1: the label"):
+        finetune("classify", data, tmp_path / "out", model=tiny, skip_bad=True)
+
+
+def test_from_an_empty_text_nothing_is_written(tiny: str, tmp_path: Path) -> None:
+    rows = [{"source": f"the hat {n}", "target": f"hat {n}"} for n in range(20)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    finetune(
+        "seq2seq", data, tmp_path / "out", model=tiny, settings=FEW, choices=FinetuneChoices(decoder="new:1")
+    )
+    write_jsonl(data, [{"source": " "}, {"source": "the hat"}])
+    empty, _ = predict(tmp_path / "out", data)
+    assert empty.output == ""  # type: ignore[union-attr]
