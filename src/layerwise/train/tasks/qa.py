@@ -17,6 +17,7 @@ from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.ops.squad import squad_scores
 from layerwise.reports.answers import Answer
+from layerwise.reports.wording import counted
 from layerwise.text.sources import SourceOptions
 from layerwise.train.tasks.task import Array, DataColumns, Example, Feature, Task, mean_over
 from layerwise.types import TextRecord
@@ -76,15 +77,13 @@ class QuestionAnswering(Task):
     def notes(self) -> list[str]:
         notes = super().notes()
         if self._long_questions:
-            number = self._long_questions
-            which = "1 question is" if number == 1 else f"{number:,} questions are"
+            which = counted(self._long_questions, "question is", "questions are")
             notes.append(
                 f"{which} longer than the half of a window that is theirs, and read up to there (--max-length "
                 f"{self.max_length})."
             )
         if self._in_no_window:
-            number = self._in_no_window
-            which = "1 answer is" if number == 1 else f"{number:,} answers are"
+            which = counted(self._in_no_window, "answer is", "answers are")
             notes.append(
                 f"{which} whole in no window, which counts as no answer in training: windows of {self.max_length} tokens "
                 f"overlap by {self.overlap} (--max-length)."

@@ -15,6 +15,7 @@ from torch import Tensor
 from layerwise.errors import SourceError, UsageError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
+from layerwise.reports.wording import counted
 from layerwise.text.sources import SourceOptions
 from layerwise.types import TextRecord
 
@@ -118,8 +119,7 @@ class Prediction(Protocol):
 
 def cut_note(number: int, length: int) -> str:
     """That texts are longer than their model takes."""
-    which = "1 text is" if number == 1 else f"{number:,} texts are"
-    return f"{which} longer than {length} tokens and cut at the end."
+    return f"{counted(number, 'text is', 'texts are')} longer than {length} tokens and cut at the end."
 
 
 class Task(ABC):
