@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -20,3 +22,9 @@ settings.load_profile("layerwise")
 # respects: the tests that press it would wait in vain.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _same_random_weights() -> None:
+    """Weights that a test draws without a word do not depend on the tests before it."""
+    torch.manual_seed(0)

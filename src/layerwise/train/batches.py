@@ -1,10 +1,11 @@
-"""Features as batches of tensors, and the order in which training takes them."""
+"""Features as batches of tensors, the parts in which a CPU takes them, and the order in which training does."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from layerwise.train.tasks.task import IGNORED, Feature
 
 Batch = dict[str, Tensor]
+
+PART_COSTS = 64
+"""What a forward and backward pass costs a CPU whatever its size, in tokens (benchmarks/README.md, Training)."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,42 @@ class TokenBatches:
         for row, one in enumerate(features):
             labels[row, torch.from_numpy(one.places)] = torch.from_numpy(one.target)
         return labels
+
+
+@dataclass(frozen=True)
+class InParts:
+    """A batch in parts of like length, which give the gradient of the whole if the loss is a sum over examples.
+
+    On a CPU time goes with the tokens, padding among them: where lengths differ much, parts cost less than what they
+    spare. On a GPU a small part takes as long as a large one.
+    """
+
+    collate: TokenBatches
+
+    def __call__(self, features: Sequence[Feature]) -> dict[str, Any]:
+        """`parts`, and the `labels` of all, to be counted."""
+        # Texts of a pair that are encoded apart are padded to the longer one.
+        lengths = [
+            max(len(part.input_ids) for part in (one, one.other) if part is not None) for one in features
+        ]
+        parts = [self.collate([features[row] for row in rows]) for rows in of_like_length(lengths)]
+        return {"parts": parts, "labels": torch.cat([part["labels"].flatten() for part in parts])}
+
+
+def of_like_length(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows in parts, by length; a cut is made where it spares more than `PART_COSTS` tokens of padding."""
+    rows = sorted(range(len(lengths)), key=lengths.__getitem__)
+    parts, whole = [], [rows]
+    while whole:
+        part = whole.pop()
+        longest = lengths[part[-1]]
+        spared = [place * (longest - lengths[part[place - 1]]) for place in range(1, len(part))]
+        if max(spared, default=0) <= PART_COSTS:
+            parts.append(part)
+        else:
+            cut = spared.index(max(spared)) + 1
+            whole += [part[cut:], part[:cut]]
+    return parts
 
 
 def _decoder(features: Sequence[Feature], pad_token_id: int) -> Batch:

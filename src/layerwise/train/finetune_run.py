@@ -15,7 +15,7 @@ from layerwise.errors import SourceError
 from layerwise.models.layered import HeadOnStates, LayeredModel
 from layerwise.models.locate import locate
 from layerwise.reports.training import FinetuneReport, TrainingProgress
-from layerwise.train.batches import StateBatches, TokenBatches, fingerprint
+from layerwise.train.batches import InParts, StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
@@ -169,6 +169,9 @@ class Finetuning:
         strategy = {"eval_strategy": "epoch", "save_strategy": "epoch"}
         if every is not None:
             strategy = {"eval_strategy": "steps", "save_strategy": "steps"}
+        collate: Any = batches
+        if isinstance(batches, TokenBatches) and self.device.type == "cpu":
+            collate = InParts(batches)
         args = arguments(
             self.how,
             self.folder / CHECKPOINTS,
@@ -186,7 +189,7 @@ class Finetuning:
             model,
             args,
             features,
-            collate=batches,
+            collate=collate,
             loss=task.loss,
             lengths=[len(one) for one in features],
             evaluator=evaluate,

@@ -171,13 +171,19 @@ class Loop(Trainer):
         return total
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
-        """One forward and backward pass.
+        """One forward and backward pass, or one for each part of the batch.
 
         Raises:
             NumericError: the loss is no number; the batch is in `failed_batch.json`.
             DeviceMemoryError: the batch does not fit.
         """
         self._stepped = True
+        *others, last = inputs.get("parts", [inputs])
+        with self.accelerator.no_sync(model):  # each device has parts of its own number
+            losses = [self._pass(model, part, num_items_in_batch) for part in others]
+        return sum(losses, self._pass(model, last, num_items_in_batch))
+
+    def _pass(self, model: Any, inputs: Any, num_items_in_batch: Any) -> torch.Tensor:
         self._count(inputs)
         copy = dict(inputs)  # the loss takes the labels out
         with within_memory(self.args.device, MEMORY_ADVICE):

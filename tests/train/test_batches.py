@@ -1,0 +1,101 @@
+"""Batches in parts of like length: less padding, the same training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layerwise.train import batches
+from layerwise.train.batches import PART_COSTS, of_like_length
+from layerwise.train.finetune import FinetuneChoices, finetune
+from layerwise.train.settings import TrainingSettings
+from layerwise.train.tasks.task import DataColumns
+from tests.tiny import one_thread  # noqa: F401
+from tests.train.learning import EXAMPLES, curve, tiny_bert, write_jsonl
+
+LABELLED, TRAINING = EXAMPLES / "labelled", EXAMPLES / "training"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_bert(tmp_path_factory.mktemp("base"))
+
+
+@given(st.lists(st.integers(1, 512), min_size=1, max_size=64))
+def test_a_cut_is_made_where_it_spares_more_than_it_costs(lengths: list[int]) -> None:
+    parts = of_like_length(lengths)
+    assert sorted(row for part in parts for row in part) == list(range(len(lengths)))
+    ordered = [[lengths[row] for row in part] for part in parts]
+    flat = [length for part in ordered for length in part]
+    assert flat == sorted(lengths)
+    for part in ordered:  # nothing is left to be spared
+        assert all((part[-1] - short) * number <= PART_COSTS for number, short in enumerate(part, 1))
+    padded = sum(len(part) * part[-1] for part in ordered)
+    assert padded + PART_COSTS * (len(parts) - 1) <= len(lengths) * max(lengths)
+
+
+def question(number: int) -> dict[str, object]:
+    context = f"{'the red hat and ' * (number % 9)}Anna has {number} hats"
+    answer = {"text": "Anna", "answer_start": context.index("Anna")}
+    return {"question": "who has hats", "context": context, "answers": answer}
+
+
+TOPICS = ("classify", LABELLED / "topics_en.jsonl", DataColumns(label="topic"))
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "columns", "choices"),
+    [
+        (*TOPICS, FinetuneChoices()),
+        (*TOPICS, FinetuneChoices(mix="scalar", class_weights=True)),
+        ("ner", TRAINING / "entities_zh.jsonl", DataColumns(label="entities"), FinetuneChoices()),
+        ("qa", [question(number) for number in range(40)], DataColumns(), FinetuneChoices()),
+        ("similarity", LABELLED / "sts_en.tsv", DataColumns(), FinetuneChoices()),
+        (
+            "seq2seq",
+            [{"source": f"{n} {'red hat ' * (n % 9)}", "target": "hat " * (n % 5 + 1)} for n in range(40)],
+            DataColumns(),
+            FinetuneChoices(),
+        ),
+    ],
+    ids=["classify", "mix", "ner", "qa", "similarity", "seq2seq"],
+)
+def test_a_batch_in_parts_trains_as_the_whole(
+    tiny: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    data: Any,
+    columns: DataColumns,
+    choices: FinetuneChoices,
+) -> None:
+    path = data if isinstance(data, Path) else write_jsonl(tmp_path / "data.jsonl", data)
+    how = TrainingSettings(steps=4, batch_size=16, log_every=1, precision="fp32", lr=1e-3, device="cpu")
+    padding = {}
+    for name, cost in (("whole", 1_000_000), ("parts", 0)):
+        monkeypatch.setattr(batches, "PART_COSTS", cost)
+        report = finetune(
+            task, path, tmp_path / name, model=tiny, columns=columns, choices=choices, settings=how
+        )
+        assert report is not None
+        padding[name] = report.padding
+    assert padding["parts"] < padding["whole"]
+    assert curve(tmp_path / "parts") == pytest.approx(curve(tmp_path / "whole"), abs=1e-4)
+
+
+def test_few_long_texts_have_little_padding(tiny: str, tmp_path: Path) -> None:
+    """Whole batches of these have 40 %."""
+    rows = [{"text": "red hat " * (1 + n * n % 61), "label": "ab"[n % 2]} for n in range(120)]
+    report = finetune(
+        "classify",
+        write_jsonl(tmp_path / "data.jsonl", rows),
+        tmp_path / "out",
+        model=tiny,
+        settings=TrainingSettings(epochs=1, device="cpu"),
+    )
+    assert report is not None
+    assert 0 < report.padding < 0.1
