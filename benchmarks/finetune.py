@@ -8,6 +8,8 @@
 2. In bfloat16 beside float32, where the processor has units for it: tokens a second of the training steps.
 3. Frozen: the encoder re-run in each epoch (Trainer over a model whose encoder has no gradients) against
    `layerwise finetune --frozen`, which runs it once; at the same number of epochs.
+4. A batch in parts of like length beside the same batch whole: padding, and tokens that are no padding a second, for
+   sentences and for few longer texts; and what a forward and backward pass costs by its size.
 
 Texts are made here, of lengths as in SST-2 and CoNLL-2003 (their published means and spread).
 """
@@ -36,6 +38,7 @@ from transformers import (
 
 from layerwise.models.load import quiet, tokenizer_of
 from layerwise.models.locate import locate
+from layerwise.train import batches
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.settings import TrainingSettings, computes_bf16
 
@@ -45,12 +48,12 @@ BATCH = 32
 WORDS = Path(__file__).parents[1] / "examples" / "prose_en.txt"
 
 
-def sentences(count: int, seed: int) -> list[list[str]]:
+def sentences(count: int, seed: int, words_each: float = 19, longest: int = 52) -> list[list[str]]:
     """Runs of words of the example prose; lengths as in SST-2: mean 19, from 2 to 52."""
     words = WORDS.read_text("utf-8").split()
     draw = np.random.default_rng(seed)
-    lengths = np.clip(draw.gamma(4.3, 4.4, count).round().astype(int), 2, 52)
-    begins = draw.integers(0, len(words) - 60, count)
+    lengths = np.clip(draw.gamma(4.3, words_each / 4.3, count).round().astype(int), 2, longest)
+    begins = draw.integers(0, len(words) - longest - 8, count)
     return [words[begin : begin + length] for begin, length in zip(begins, lengths, strict=True)]
 
 
@@ -64,6 +67,19 @@ def write(folder: Path) -> dict[str, Path]:
             tags = ["CAP" if word[:1].isupper() else "LOW" for word in words]
             rows.append({"text": " ".join(words), "label": str(int(long)), "words": words, "tags": tags})
         paths[part] = folder / f"{part}.jsonl"
+        paths[part].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return paths
+
+
+def long_ones(folder: Path) -> dict[str, Path]:
+    """A few longer texts with a class: 120 words on average, up to 350."""
+    paths = {}
+    for part, count, seed in (("train", 160, 2), ("dev", 40, 3)):
+        rows = [
+            {"text": " ".join(words), "label": str(n % 2)}
+            for n, words in enumerate(sentences(count, seed, 120, 350))
+        ]
+        paths[part] = folder / f"long_{part}.jsonl"
         paths[part].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return paths
 
@@ -243,9 +259,68 @@ def frozen(paths: dict[str, Path], epochs: int) -> str:
     return table(["task", "re-run, s", "run once, s", "times as fast", "accuracy, re-run", "run once"], rows)
 
 
+def in_parts(texts: dict[str, dict[str, Path]], precisions: list[str]) -> str:
+    """The fourth."""
+    rows, usual = [], batches.PART_COSTS
+    for precision in precisions:
+        for name, paths in texts.items():
+            pairs = []
+            for _ in range(ROUNDS):
+                pair = []
+                for cost in (10**9, usual):
+                    batches.PART_COSTS = cost
+                    pair.append(ours("classify", paths, 2, 5e-5, FinetuneChoices(patience=None), precision))
+                batches.PART_COSTS = usual
+                pairs.append(pair)
+            speeds = [statistics.median(pair[place][3] for pair in pairs) for place in (0, 1)]
+            ratio = statistics.median(parts[3] / whole[3] for whole, parts in pairs)
+            padding = [f"{one[2]:.1%}" for one in pairs[0]]
+            rows.append([name, precision, *padding, *(f"{speed:,.0f}" for speed in speeds), f"{ratio:.2f}"])
+            print(rows[-1], flush=True)
+    head = [
+        "texts",
+        "precision",
+        "padding, whole",
+        "in parts",
+        "whole, tokens/s",
+        "in parts",
+        "times as fast",
+    ]
+    return table(head, rows)
+
+
+def passes(precisions: list[str]) -> str:
+    """Milliseconds of a forward and backward pass, its gradients added to those before, by its tokens."""
+    shapes = [(1, 8), (2, 16), (4, 32), (16, 32), (32, 32), (64, 32)]
+    rows = []
+    with quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(locate("minilm").folder)
+    for precision in precisions:
+        times: dict[tuple[int, int], list[float]] = {shape: [] for shape in shapes}
+        for _ in range(11):
+            for shape in shapes:
+                ids = torch.randint(1000, 20_000, shape)
+                began = time.perf_counter()
+                with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                    said = model(
+                        ids, attention_mask=torch.ones_like(ids), labels=torch.zeros(shape[0]).long()
+                    )
+                said.loss.backward()
+                times[shape].append(time.perf_counter() - began)
+        medians = {shape: statistics.median(times[shape]) for shape in shapes}
+        (small, large) = shapes[0], shapes[-1]
+        a_token = (medians[large] - medians[small]) / (large[0] * large[1] - small[0] * small[1])
+        whatever = medians[small] / a_token - small[0] * small[1]
+        rows.append([precision, *(f"{1000 * medians[shape]:.0f}" for shape in shapes), f"{whatever:.0f}"])
+        print(rows[-1], flush=True)
+    return table(["ms, at tokens", *(f"{a * b:,}" for a, b in shapes), "cost of any pass, tokens"], rows)
+
+
 def main() -> None:
     """Run, and write the results."""
     epochs = 20
+    half = computes_bf16(torch.device("cpu"))
+    precisions = ["fp32", "bf16"] if half else ["fp32"]
     with tempfile.TemporaryDirectory() as scratch:
         paths = write(Path(scratch))
         body = [
@@ -253,14 +328,16 @@ def main() -> None:
             f"{BATCH}, float32, 2 epochs; medians of {ROUNDS} interleaved rounds. Seconds: theirs of `train()` alone, ours "
             "of all that `finetune` does, reading, tokenising and loading among it.",
             beside_transformers(paths),
-            *(
-                ["`layerwise finetune` in bfloat16:", in_bfloat16(paths)]
-                if (half := computes_bf16(torch.device("cpu")))
-                else []
-            ),
+            *(["`layerwise finetune` in bfloat16:", in_bfloat16(paths)] if half else []),
             f"Frozen encoder, {epochs} epochs with an evaluation each. Theirs re-runs the encoder in each epoch, under the "
             "head of transformers; ours runs it once, under a linear head (of texts on the mean of the tokens).",
             frozen(paths, epochs),
+            "A batch in parts of like length beside the same batch whole, 2 epochs of classification:",
+            in_parts(
+                {f"{EXAMPLES} sentences": paths, "160 texts, 120 words": long_ones(Path(scratch))}, precisions
+            ),
+            "Forward and backward pass of a batch, by its tokens:",
+            passes(precisions),
         ]
     write_results(
         "finetune",
