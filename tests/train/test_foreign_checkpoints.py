@@ -236,7 +236,7 @@ def test_the_least_useful_block_is_that_of_all_texts_alike(tmp_path: Path) -> No
         own = [share[label] for share, label in zip(shares, given, strict=True)]
         losses[block] = -float(torch.tensor(own).log().mean())
     best = min(losses, key=losses.__getitem__)
-    assert said == [f"without block {best} the loss is {losses[best]:.4f}, the lowest"]
+    assert f"without block {best} the loss is {losses[best]:.4f}, the lowest" in said
 
 
 @pytest.mark.parametrize("family", ["longformer", "convbert", "big_bird"])

@@ -39,22 +39,25 @@ def command(
 
     Of what `pretrain` wrote, on texts: masked accuracy, perplexity, NSP accuracy.
     """
+    from layerwise.cli.progress import live_status
     from layerwise.cli.training_table import print_evaluated
     from layerwise.train.evaluate import evaluate
     from layerwise.train.tasks.task import DataColumns
 
-    found = evaluate(
-        model,
-        data,
-        columns=DataColumns(text_column, pair_column, label, words_column, format=format),
-        skip_bad=skip_bad,
-        beams=beams,
-        device=device,
-        precision=precision,
-        batch_tokens=batch_tokens,
-        revision=revision,
-        allow_pickle=allow_pickle,
-    )
+    with live_status("evaluating") as progress:
+        found = evaluate(
+            model,
+            data,
+            columns=DataColumns(text_column, pair_column, label, words_column, format=format),
+            skip_bad=skip_bad,
+            beams=beams,
+            device=device,
+            precision=precision,
+            batch_tokens=batch_tokens,
+            revision=revision,
+            allow_pickle=allow_pickle,
+            progress=progress,
+        )
     if as_json:
         typer.echo(json.dumps(without_nan(found.to_dict()), ensure_ascii=False))
     else:

@@ -68,6 +68,7 @@ def command(
     Generated texts: the text. Masks: tokens with probabilities.
     A shipped probe of words gives word, label and probability, and an empty line after each text.
     """
+    from layerwise.cli.progress import live_status
     from layerwise.errors import UsageError
     from layerwise.models.shipped import is_shipped
     from layerwise.whole_file import refuse_existing, whole_file
@@ -111,8 +112,10 @@ def command(
         for line in lines:
             typer.echo(line)
         return
-    with whole_file(output, overwrite) as stream:
-        for line in lines:
+    with whole_file(output, overwrite) as stream, live_status("predicting") as progress:
+        for number, line in enumerate(lines, 1):
+            if number % 100 == 0:
+                progress(f"{number:,} lines")
             stream.write(f"{line}\n".encode())
 
 

@@ -57,7 +57,8 @@ TrainingDeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda.")]
 
 @contextmanager
 def live_training() -> Iterator[Callable[[TrainingProgress], None]]:
-    """A line that is redrawn in a terminal; elsewhere (a log file) a line for each tenth of the steps."""
+    """A line that is redrawn in a terminal; elsewhere (a log file) a line for each tenth of the steps, and one for each
+    kind of work before them."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -68,9 +69,12 @@ def live_training() -> Iterator[Callable[[TrainingProgress], None]]:
             yield lambda progress: live.update(Text(describe(progress), no_wrap=True, overflow="ellipsis"))
         return
 
+    kinds = set()
+
     def plain(progress: TrainingProgress) -> None:
-        tenth = max(1, progress.steps // 10)
-        if progress.step % tenth == 0:
+        tenth, kind = max(1, progress.steps // 10), progress.doing.partition(" ")[0]
+        if progress.step % tenth == 0 and not (kind and kind in kinds):
+            kinds.add(kind)
             typer.echo(f"layerwise: {describe(progress)}", err=True)
 
     yield plain
@@ -83,6 +87,8 @@ def say(text: str) -> None:
 
 def describe(progress: TrainingProgress) -> str:
     """One line, as `step 120 of 600 · loss 0.4312 · macro_f1 0.873 · 5,310 tokens/s · 1:10 left`."""
+    if progress.doing:
+        return progress.doing
     parts = [f"step {progress.step:,} of {progress.steps:,}"]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4f}")

@@ -18,6 +18,8 @@ class TrainingProgress:
         seconds: since this run began.
         first_step: the step it began at: above 0 if it was resumed.
         scores: the last evaluation's, by name.
+        doing: what is done before and between the steps, as `evaluating 2,048 of 4,999`; empty: training. `step` and
+            `steps` say nothing then.
     """
 
     step: int
@@ -27,6 +29,7 @@ class TrainingProgress:
     seconds: float
     first_step: int = 0
     scores: Mapping[str, float] = field(default_factory=dict)
+    doing: str = ""
 
     @property
     def tokens_per_second(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from layerwise.models.heads import kind_of_head
@@ -33,6 +33,7 @@ def evaluate(
     batch_tokens: int = 4096,
     revision: str | None = None,
     allow_pickle: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> EvaluationReport:
     """Scores of what `finetune` wrote, or of any checkpoint with a head that transformers knows.
 
@@ -41,6 +42,7 @@ def evaluate(
             For a masked-language model texts, or documents if it was trained on next sentences too.
         skip_bad: leave out rows that cannot be used, those with labels unseen in training among them.
         beams: of the search, for texts that are generated.
+        progress: told what is done, as `2,048 of 4,999 examples`.
 
     Raises:
         ModelError: the model cannot be loaded, or its head was never trained.
@@ -49,7 +51,7 @@ def evaluate(
     """
     require_training()
     check_counts(beams, batch_tokens=batch_tokens)
-    began = time.perf_counter()
+    began, progress = time.perf_counter(), progress or (lambda text: None)
     place = pick_device(device)
     chosen = pick_precision(precision, place)
     name, sources = name_of(model), source_names(data)
@@ -57,7 +59,7 @@ def evaluate(
     files = locate(name, revision, allow_pickle)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
-        scores, masked, notes = pretraining_scores(files, kind, sources, named, place, chosen)
+        scores, masked, notes = pretraining_scores(files, kind, sources, named, place, chosen, progress)
         spent = time.perf_counter() - began
         return EvaluationReport(
             "pretraining", name, masked, "masked_accuracy", scores, None, spent, tuple(notes)
@@ -71,7 +73,15 @@ def evaluate(
     if not examples:
         raise skipped.refuse_nothing()
     trained.look_at(examples)
-    predictor = Predictor(trained.model.to(place), task, trained.batches, place, chosen, batch_tokens)
+    predictor = Predictor(
+        trained.model.to(place),
+        task,
+        trained.batches,
+        place,
+        chosen,
+        batch_tokens,
+        told=lambda done: progress(f"{done:,} of {len(examples):,} examples"),
+    )
     predictions = list(predictor(map(task.fitting, examples)))
     notes = skipped.note()
     notes += task.notes()

@@ -57,6 +57,7 @@ class Finetuning:
     def run(self) -> FinetuneReport | None:
         began = time.perf_counter()
         skipped = Skipped(self.skip_bad)
+        self._say("reading")
         train, dev = self._examples(skipped)
         torch.manual_seed(self.how.seed)
         model, task = build(self.kind, self.name, self.loading, self.chosen, train, self.notes.append)
@@ -64,6 +65,7 @@ class Finetuning:
         if not dev:
             raise skipped.refuse_nothing("development part")
         batches: TokenBatches | StateBatches = batches_for(model, task)
+        self._say(f"tokenising {len(train) + len(dev):,} examples")
         train_features = [one for group in task.featurise(train) for one in group]
         if not train_features:
             raise SourceError(
@@ -81,13 +83,14 @@ class Finetuning:
             assert isinstance(batches, TokenBatches)
             processes = self.state.num_processes
             remember_states(
-                model.to(self.device), flat, batches, task, self.precision, self.folder, processes
+                model.to(self.device), flat, batches, task, self.precision, self.folder, processes, self._say
             )
             trained, batches = HeadOnStates(model), StateBatches()
         predictor = Predictor(trained.to(self.device), task, batches, self.device, self.precision)
 
         def evaluate() -> dict[str, float]:
             def work(rows: list[int]) -> list[Any]:
+                predictor.told = lambda done: self._say(f"evaluating {done:,} of {len(rows):,} examples")
                 part = [dev[row] for row in rows]
                 return list(predictor.of_features(part, [dev_features[row] for row in rows]))
 
@@ -137,6 +140,11 @@ class Finetuning:
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
         self.state.wait_for_everyone()
         return report
+
+    def _say(self, doing: str) -> None:
+        """Tell what is done before and between the steps."""
+        if self.progress is not None and self.state.is_main_process:
+            self.progress(TrainingProgress(0, 0, None, 0, 0.0, doing=doing))
 
     def _weights(self) -> dict[str, str]:
         """Checksums of the models that the run begins from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -33,12 +33,14 @@ def remember_states(
     precision: str,
     folder: Path,
     processes: int = 1,
+    told: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Run the encoder over all features and keep, in float32, the states at their places.
 
     Args:
         folder: where what the memory does not hold is put while the process lives.
         processes: how many on this machine keep them, each for itself.
+        told: told after each batch how many texts are done.
 
     Raises:
         LayerwiseError: neither memory nor disk has room for them.
@@ -50,6 +52,7 @@ def remember_states(
     kept = _room((ends[-1], len(model.layers), int(model.config.hidden_size)), folder, processes)
     device = next(model.parameters()).device
     model.eval()
+    done = 0
     for rows in padded([len(one.input_ids) for one in sequences], BATCH_TOKENS):
         part = [sequences[row] for row in rows]
         bare = [Feature(one.input_ids, one.token_type_ids, one.places) for one in part]
@@ -61,6 +64,8 @@ def remember_states(
             own = kept[ends[row] - places[row] : ends[row]]
             own.copy_(state if task.pooled else state[torch.from_numpy(one.places)])
             one.states = own[0] if task.pooled else own
+        done += len(rows)
+        told(f"encoding {done:,} of {len(sequences):,} sequences")
 
 
 def _room(shape: tuple[int, int, int], folder: Path, processes: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class Predictor:
         batches: how features become a batch.
         device, precision: where and how it runs.
         batch_tokens: most tokens of a batch, padding and beams included.
+        told: told after each batch how many examples are done.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Predictor:
         device: torch.device,
         precision: str = "fp32",
         batch_tokens: int = 4096,
+        told: Callable[[int], None] | None = None,
     ) -> None:
         self.model, self.task, self.batches = model, task, batches
         self.device, self.precision = device, precision
         self.batch_tokens = max(batch_tokens // task.beams, 1)
+        self.told = told or (lambda done: None)
 
     def __call__(self, examples: Iterable[Example], first: int = 0) -> Iterator[Any]:
         """One prediction an example, in order; memory stays bounded.
@@ -68,12 +71,13 @@ class Predictor:
     ) -> Iterator[Any]:
         """The same for examples whose features are made already."""
         flat = [one for group in features for one in group]
-        said = iter(self._say(flat))
+        said = iter(self._say(flat, lambda share: self.told(first + int(share * len(examples)))))
         for number, (example, group) in enumerate(zip(examples, features, strict=True), first):
             yield self.task.assemble(number, example, group, [next(said) for _ in group])
 
-    def _say(self, features: Sequence[Feature]) -> list[Array]:
+    def _say(self, features: Sequence[Feature], told: Callable[[float], None]) -> list[Array]:
         said: list[Any] = [None] * len(features)
+        done = 0
         was_training = self.model.training
         self.model.eval()
         try:
@@ -81,6 +85,8 @@ class Predictor:
                 part = [features[row] for row in rows]
                 for row, one in zip(rows, self._batch(part), strict=True):
                     said[row] = one
+                done += len(rows)
+                told(done / len(features))
         finally:
             self.model.train(was_training)
         return said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -30,6 +30,7 @@ def pretraining_scores(
     columns: DataColumns,
     device: torch.device,
     precision: str,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict[str, float], int, list[str]]:
     """Scores, the number of masked tokens they are of, and what one should know of the data.
 
@@ -58,14 +59,14 @@ def pretraining_scores(
             format=columns.format,
             text_column=columns.text,
             longest=longest - 3,
-            report=lambda text: None,
+            report=progress,
         )
         corpus = Corpus.load(folder)
         groups = [list(range(part.first, part.last)) for part in corpus.parts]
         frame = Frame(tokenizer.cls_token_id, tokenizer.sep_token_id)
         scorer = HeldOut(corpus, groups, longest, frame, Masking.of(tokenizer, whole_words=False), most=None)
         torch.nn.Module.to(model, device)
-        scores = scorer.scores(model, device, precision)
+        scores = scorer.scores(model, device, precision, progress)
     first = scorer.names[0]
     if len(scorer.names) == 1:
         scores = {name.removesuffix(f"_{first}"): value for name, value in scores.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,13 @@ class HeldOut:
         """Masked tokens of each source."""
         return {name: sum(len(pair.places) for pair in pairs) for name, pairs in self._parts.items()}
 
-    def scores(self, model: Any, device: torch.device, precision: str) -> dict[str, float]:
+    def scores(
+        self,
+        model: Any,
+        device: torch.device,
+        precision: str,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> dict[str, float]:
         """Losses, accuracies and the perplexity of masked tokens, as `masked_accuracy_en`; without dropout."""
         was_training = model.training
         model.eval()
@@ -95,6 +101,7 @@ class HeldOut:
                     autocast(device, precision),
                 ):
                     losses(model(**batch), labels)
+                progress(f"{min(at + AT_ONCE, len(pairs)):,} of {len(pairs):,} pairs of {name}")
             means = losses.drain()
             found |= {f"{key}_{name}": value for key, value in means.items()}
             found[f"perplexity_{name}"] = float(np.exp(min(means["mlm_loss"], 700.0)))

@@ -124,6 +124,7 @@ def prune(
         subject = subject_of(files, given, named, skipped)
         if given and not subject.features:
             raise skipped.refuse_nothing()
+        say("measuring the model as it is")
         before = _before(subject, files.folder)
         notes = [*skipped.note(), *subject.notes(), *_cut(subject, cuts, say)]
         if isinstance(subject, EncoderSubject):
@@ -141,6 +142,7 @@ def prune(
             ]
             run = quantise(subject, folder)
         take_out_heads(subject.encoder)
+        say("measuring the pruned model")
         after = [_measured("after", subject, folder)]
         if cuts.int8:
             after.append(_measured("after, int8", subject, folder, run))
