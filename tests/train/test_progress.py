@@ -42,7 +42,24 @@ def test_reading_tokenising_encoding_and_evaluating_are_told(tiny: str, data: Pa
     assert doing[:2] == ["reading", "tokenising 2,300 examples"]
     assert "encoding 2,300 of 2,300 sequences" in doing
     assert doing[-1] == "evaluating 230 of 230 examples"
+    assert doing.count(doing[-1]) == 2  # before training and after it
     assert [one.step for one in told if not one.doing] == [1, 2]
+
+
+def test_the_scores_are_those_of_the_weights_that_are_kept(tiny: str, data: Path, tmp_path: Path) -> None:
+    """Though they are not computed again: in one of these runs the last weights are not the best."""
+    rows = [
+        {"text": f"the {'red' if n % 3 else 'blue'} hat {n}", "label": "ab"[n % 3 < 2]} for n in range(60)
+    ]
+    dev = write_jsonl(tmp_path / "dev.jsonl", rows)
+    not_last = 0
+    for seed in range(3):
+        how = TrainingSettings(steps=12, lr=2e-2, evaluate_every=2, seed=seed, precision="fp32")
+        report = finetune("classify", dev, tmp_path / f"{seed}", dev=dev, model=tiny, settings=how)
+        assert report is not None
+        assert evaluate(tmp_path / f"{seed}", dev).scores == report.scores
+        not_last += report.best_step < report.steps
+    assert not_last
 
 
 def test_an_evaluation_tells_how_far_it_is(tiny: str, data: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class Finetuning:
         checkpoint = resume_from(self.folder) if self.resume else None
         self.state.wait_for_everyone()
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        scores = evaluate()
+        scores = loop.kept_scores() or evaluate()
         if not self.state.is_main_process:
             self.state.wait_for_everyone()
             return None

@@ -150,6 +150,14 @@ class Loop(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def kept_scores(self) -> dict[str, float]:
+        """Scores of the checkpoint that was loaded at the end as the best; empty where none was."""
+        best = self.state.best_global_step
+        lines = [line for line in self.state.log_history if line["step"] == best]
+        scores = {name: value for line in lines for name, value in line.items() if name.startswith("eval_")}
+        loaded = Path(self.state.best_model_checkpoint or "").name == f"checkpoint-{best}"
+        return {name.removeprefix("eval_"): value for name, value in scores.items()} if loaded else {}
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with what the meter has and the tokens so far, which a resumed run finds in the log again."""
         if "loss" in logs:
