@@ -119,7 +119,10 @@ def test_brackets_in_names_are_no_markup(stores: dict[str, Path], tmp_path: Path
 
 
 def test_nan_is_null_in_json() -> None:
-    assert without_nan({"a": [1.0, float("nan")], "b": "x"}) == {"a": [1.0, None], "b": "x"}
+    assert without_nan({"a": [1.0, float("nan"), float("-inf")], "b": "x"}) == {
+        "a": [1.0, None, None],
+        "b": "x",
+    }
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 120])

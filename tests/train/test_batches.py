@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layerwise.train import batches
-from layerwise.train.batches import PART_COSTS, of_like_length
+from layerwise.train.batches import PART_COSTS, LengthOrder, of_like_length
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.task import DataColumns
@@ -36,6 +36,16 @@ def test_a_cut_is_made_where_it_spares_more_than_it_costs(lengths: list[int]) ->
         assert all((part[-1] - short) * number <= PART_COSTS for number, short in enumerate(part, 1))
     padded = sum(len(part) * part[-1] for part in ordered)
     assert padded + PART_COSTS * (len(parts) - 1) <= len(lengths) * max(lengths)
+
+
+def test_what_fills_up_the_last_batch_is_taken_in_turn() -> None:
+    """Also where a batch is larger than the data."""
+    for rows, size in ((5, 8), (5, 16), (5, 5), (7, 3), (1, 4)):
+        order = list(LengthOrder(list(range(1, rows + 1)), size, seed=0))
+        assert len(order) % size == 0 and len(order) < rows + size
+        assert set(order) == set(range(rows))
+        if size > rows:
+            assert max(order.count(row) for row in order) == -(-size // rows)
 
 
 def question(number: int) -> dict[str, object]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from layerwise.errors import SourceError
 from layerwise.ops.bio import Span
@@ -52,3 +54,18 @@ def test_an_entity_without_a_word_is_refused() -> None:
 
 def test_no_entities_by_label_are_none() -> None:
     assert given_spans(TextRecord(TEXT), {}, "label") == []
+
+
+@given(st.text("ab ,我", min_size=1, max_size=40), st.sets(st.integers(0, 40), max_size=8))
+def test_words_end_where_entities_do_and_have_their_tags(text: str, bounds: set[int]) -> None:
+    places = sorted(bound for bound in bounds if bound <= len(text))
+    pairs = zip(places[::2], places[1::2], strict=False)
+    spans = [Span(start, end, "X") for start, end in pairs if text[start:end].strip()]
+    words = with_words(TextRecord(text), spans).words
+    assert words is not None
+    tags = tags_of_words(words, spans)
+    for (start, end), tag in zip(words, tags, strict=True):
+        inside = [span for span in spans if span.start < end and start < span.end]
+        assert len(inside) <= 1
+        assert all(span.start <= start and end <= span.end for span in inside)
+        assert (tag == "O") == (not inside)

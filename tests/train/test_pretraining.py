@@ -108,6 +108,12 @@ def test_half_of_the_pairs_belong_together(corpus: Corpus) -> None:
     assert not np.array_equal(pairs, build_pairs(corpus, [numbers], 64, seed=1))
 
 
+def test_a_long_run_of_quotes_is_read() -> None:
+    """Looking back at each of them would take hours."""
+    quotes = '"' * 1_000_000
+    assert sentences(f"He left.{quotes} She stayed.") == [f"He left.{quotes}", "She stayed."]
+
+
 def test_half_of_the_pairs_belong_together_also_where_many_sentences_fill_one(tmp_path: Path) -> None:
     rows = [" ".join(["ship"] * (20 if n % 3 else 2)) + "." + ("" if n % 12 else "\n") for n in range(3000)]
     (tmp_path / "long.txt").write_text("\n".join(rows), "utf-8")

@@ -16,11 +16,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 from transformers.utils import logging
 
+from layerwise.errors import UsageError
 from layerwise.models.encoder import Encoder
+from layerwise.train import processes
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import FinetuneChoices, finetune
+from layerwise.train.loop import arguments
 from layerwise.train.predict import predict
 from layerwise.train.pretraining.run import PretrainShape, pretrain
 from layerwise.train.pruning.run import PruneCuts, prune
@@ -168,3 +172,17 @@ def test_trainings_in_threads_wait_for_one_another(tiny: str, data: Path, tmp_pa
     for name in "ab":
         assert same(weights(tmp_path / name), weights(tmp_path / "alone"))
     assert logging.get_verbosity() == before
+
+
+def test_one_process_trains_on_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers would split each batch over all it sees, and count each as a whole one."""
+    monkeypatch.setattr(TrainingArguments, "__post_init__", lambda self: setattr(self, "_n_gpu", 4))
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", torch.device("cpu"))
+    assert TrainingArguments(str(tmp_path)).n_gpu == 4
+    assert arguments(HOW.filled(1e-3), tmp_path, "fp32", torch.device("cpu"), 1).n_gpu == 1
+
+
+def test_a_gpu_by_its_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "pick_device", torch.device)
+    with pytest.raises(UsageError, match="set CUDA_VISIBLE_DEVICES=1, and give cuda"):
+        processes.this_process("cuda:1")

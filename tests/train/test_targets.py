@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from layerwise.errors import LayerwiseError, SourceError, UsageError
 from layerwise.models.heads import CLASSES
 from layerwise.models.load import quiet
+from layerwise.reports.answers import Shares, TextLabel
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.predict import predict
@@ -286,3 +287,29 @@ def test_from_an_empty_text_nothing_is_written(tiny: str, tmp_path: Path) -> Non
     write_jsonl(data, [{"source": " "}, {"source": "the hat"}])
     empty, _ = predict(tmp_path / "out", data)
     assert empty.output == ""  # type: ignore[union-attr]
+
+
+def test_sequences_without_a_word_are_not_trained_on(tiny: str, tmp_path: Path) -> None:
+    """They are of like length: a batch of them alone had no label to take the mean over."""
+    rows = [{"words": ["the", f"hat{n}"], "tags": ["O", "B-X"]} for n in range(40)]
+    blank = [{"words": ["\u200b"], "tags": ["O"]} for _ in range(30)]
+    data = write_jsonl(tmp_path / "data.jsonl", [*rows, *blank])
+    columns = DataColumns(words="words", label="tags")
+    how = TrainingSettings(epochs=2, batch_size=4, device="cpu")
+    report = finetune("ner", data, tmp_path / "out", dev=data, model=tiny, columns=columns, settings=how)
+    assert report is not None and report.steps == 20
+    said = list(predict(tmp_path / "out", data, columns=DataColumns(words="words")))
+    assert [one.to_dict()["words"][0]["label"] for one in said][40:] == ["O"] * 30
+    nothing = write_jsonl(tmp_path / "nothing.jsonl", [*blank, {"words": [" "], "tags": ["B-X"]}])
+    with pytest.raises(SourceError, match="no row of the data has anything to learn from"):
+        finetune("ner", nothing, tmp_path / "no", dev=data, model=tiny, columns=columns, settings=how)
+
+
+def test_probabilities_of_many_classes_are_a_mapping() -> None:
+    numbers = {"a": 0, "b": 1, "c": 2}
+    shares = Shares(numbers, np.array([0.25, 0.5, 0.25], np.float32))
+    assert shares == {"a": 0.25, "b": 0.5, "c": 0.25}
+    assert max(shares, key=shares.__getitem__) == "b" and "d" not in shares
+    label = TextLabel(0, None, "x", None, "b", 0.5, shares)
+    assert json.loads(json.dumps(label.to_dict()))["probabilities"] == dict(shares)
+    assert "'b': 0.5" in repr(label)

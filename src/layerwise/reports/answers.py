@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 
 def flat(text: str) -> str:
@@ -18,6 +20,27 @@ def _document(prediction: Any) -> dict[str, Any]:
     return {
         name: value for name, value in asdict(prediction).items() if value is not None or name not in optional
     }
+
+
+class Shares(Mapping[str, float]):
+    """Probabilities by class, in four bytes each: of many classes and texts dicts would fill the memory."""
+
+    __slots__ = ("_numbers", "_values")
+
+    def __init__(self, numbers: Mapping[str, int], values: np.ndarray) -> None:
+        self._numbers, self._values = numbers, values
+
+    def __getitem__(self, label: str) -> float:
+        return float(self._values[self._numbers[label]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +66,7 @@ class TextLabel:
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        return _document(self)
+        return {**_document(self), "probabilities": dict(self.probabilities)}
 
     def lines(self) -> list[str]:
         """Label, probability, text."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 layer`, `1,200 layers`, `2 classes`."""
@@ -14,8 +16,8 @@ NOTHING_MIXED = (
 
 
 def without_nan(value: object) -> object:
-    """NaN has no place in JSON: null instead."""
-    if isinstance(value, float) and value != value:
+    """NaN and infinity have no place in JSON: null instead."""
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}

@@ -175,7 +175,7 @@ class LengthOrder(Sampler[int]):
         )
         batches = [order[at : at + self._batch_size] for at in range(0, len(order), self._batch_size)]
         # What fills up the last batch are those before it, which are as long.
-        batches[-1] = (order * self._batch_size)[-self._batch_size :]
+        batches[-1] = (order * -(-self._batch_size // len(order)))[-self._batch_size :]
         # Within a run batches are sorted by length, which training should not see; the first holds the longest
         # sequence, so that what is too large for the memory fails at once.
         yield from batches[0]

@@ -47,6 +47,19 @@ class Patience(EarlyStoppingCallback):
     Scores such as an entity's F1 stay at 0 for the first steps, and in few examples an epoch is a handful of them.
     """
 
+    _was_over = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer; a run that had come to its end, and goes on only to write its model, stops again."""
+        super().on_train_begin(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+        self._was_over = self.early_stopping_patience_counter >= self.early_stopping_patience
+        control.should_training_stop = control.should_training_stop or self._was_over
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer, behind the one step that it takes all the same."""
+        if self._was_over:
+            control.should_evaluate = control.should_save = False
+
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
         """Called by the trainer."""
         if state.global_step >= FIRST_STOP:

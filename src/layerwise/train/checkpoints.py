@@ -29,6 +29,28 @@ class Sealing(TrainerCallback):
             seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
+class Best(TrainerCallback):
+    """Where a run goes on, the best checkpoint so far is the one in its folder, wherever that was when it was written.
+
+    Attributes:
+        lost: the step of the best one, if it is not whole any more: the best of what comes is kept then.
+    """
+
+    def __init__(self) -> None:
+        self.lost: int | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer, which forgets a path that is not there, and keeps the score that nothing else beats."""
+        if state.best_global_step is None:
+            return
+        folder = Path(args.output_dir) / f"checkpoint-{state.best_global_step}"
+        if is_whole(folder):
+            state.best_model_checkpoint = str(folder)
+        else:
+            self.lost = state.best_global_step
+            state.best_model_checkpoint = state.best_global_step = state.best_metric = None
+
+
 def seal(folder: Path) -> None:
     """Bring a folder to the disk, then say that it is whole."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)

@@ -69,7 +69,7 @@ class Finetuning:
         train_features = [one for group in task.featurise(train) for one in group]
         if not train_features:
             raise SourceError(
-                "no row of the data has anything to learn from: the contexts are empty; expected texts."
+                "no row of the data has anything to learn from: its texts or contexts are empty; expected texts."
             )
         dev_features = list(task.featurise(dev))
         flat = [*train_features, *(one for group in dev_features for one in group)]
@@ -111,6 +111,11 @@ class Finetuning:
         seen = max(loop.tokens + loop.padding, 1)
         seconds = float(result.metrics.get("train_runtime", 0.0))
         layered = isinstance(model, LayeredModel)
+        if loop.best.lost is not None:
+            self.notes.append(
+                f"the best weights of the run before, those of step {loop.best.lost:,}, were damaged on the disk: these are "
+                "the best of what came after it was resumed."
+            )
         report = FinetuneReport(
             task=task.name,
             model=self.name,

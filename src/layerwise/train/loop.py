@@ -23,7 +23,7 @@ from layerwise.interruption import interruptible
 from layerwise.models.load import quiet
 from layerwise.train.batches import LengthOrder
 from layerwise.train.callbacks import Epochs, Logbook, Patience, Report, Stop
-from layerwise.train.checkpoints import Sealing
+from layerwise.train.checkpoints import Best, Sealing
 from layerwise.train.memory import within_memory
 from layerwise.train.settings import TrainingSettings
 
@@ -73,7 +73,10 @@ def arguments(
         "log_level_replica": "error",
         "warmup_steps": settings.warmup,
     }
-    return TrainingArguments(**{**given, **more})
+    found = TrainingArguments(**{**given, **more})
+    # One process trains on one GPU: transformers would put a DataParallel over all that it sees, and batches would grow.
+    found._n_gpu = min(found.n_gpu, 1)
+    return found
 
 
 class Loop(Trainer):
@@ -82,6 +85,7 @@ class Loop(Trainer):
     Attributes:
         tokens, padding: real and filled up tokens of the batches this process has trained on.
         tokens_before: real tokens, over all processes, of the run that this one goes on with.
+        best: knows whether the best checkpoint of that run is there.
     """
 
     def __init__(
@@ -96,8 +100,10 @@ class Loop(Trainer):
         self._end, self._lengths, self._evaluator, self._meter = stop, lengths, evaluator, meter
         self.tokens = self.padding = self.tokens_before = 0
         self._stepped = False
+        self.best = Best()
         with quiet():
             super().__init__(*args, **kwargs)
+        self.add_callback(self.best)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self._lengths is None:

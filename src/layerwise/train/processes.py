@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from layerwise.errors import UsageError
 from layerwise.models.load import pick_device
 
 if TYPE_CHECKING:
     from accelerate import PartialState
+
+PATIENCE = timedelta(days=7)
+"""How long processes wait for one another: the first prepares a large corpus alone. `torchrun` ends those of a dead one."""
 
 
 def this_process(device: str) -> tuple[PartialState, torch.device]:
     """What this process is among them, and its device. accelerate is in the extra `train`: `require_training` first.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or it has a number.
     """
     from accelerate import PartialState
 
     picked = pick_device(device)
-    state = PartialState(cpu=picked.type == "cpu")
+    if picked.index:
+        raise UsageError(
+            f"--device {device} was given for training, which takes the first GPU it sees, and each process of torchrun "
+            f"its own: set CUDA_VISIBLE_DEVICES={picked.index}, and give cuda."
+        )
+    state = PartialState(cpu=picked.type == "cpu", timeout=PATIENCE)
     return state, state.device if device == "auto" else picked
 
 

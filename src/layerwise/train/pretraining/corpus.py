@@ -81,12 +81,6 @@ class Corpus:
             )
         return cls(tokens, sentences, ends, parts)
 
-    def lengths(self, document: int) -> list[int]:
-        """Tokens of each sentence of a document."""
-        first, last = self.documents[document], self.documents[document + 1]
-        lengths: list[int] = np.diff(self.sentences[first : last + 1]).tolist()
-        return lengths
-
 
 def read_documents(source: str | Path, format: str | None, text_column: str | None) -> Iterator[list[str]]:
     """The documents of a source as lists of sentences; the end of a file ends a document.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -258,6 +259,7 @@ class _Pretraining:
         evaluate: Callable[[], dict[str, float]],
         first: bool,
     ) -> Any:
+        forking = self.device.type == "cuda" and "fork" in multiprocessing.get_all_start_methods()
         args = arguments(
             self.how,
             self.folder / CHECKPOINTS,
@@ -273,7 +275,9 @@ class _Pretraining:
             eval_steps=self.save_every,
             save_strategy="steps",
             save_steps=self.save_every,
-            dataloader_num_workers=4 if self.device.type == "cuda" else 0,
+            # They inherit corpus and pairs, which other ways to start them would copy.
+            dataloader_num_workers=4 if forking else 0,
+            dataloader_multiprocessing_context="fork" if forking else None,
         )
         return build_loop(
             model,

@@ -15,7 +15,7 @@ from layerwise.analysis.label_codes import as_classes
 from layerwise.errors import SourceError, UsageError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
-from layerwise.reports.answers import TextLabel
+from layerwise.reports.answers import Shares, TextLabel
 from layerwise.text.sources import SourceOptions
 from layerwise.train.tasks.task import (
     Array,
@@ -110,9 +110,14 @@ class Classification(Task):
         [shares] = said
         best = int(shares.argmax())
         record = example.record
-        every = {label: float(share) for label, share in zip(self.labels, shares, strict=True)}
         return TextLabel(
-            number, record.id, record.text, record.text_pair, self.labels[best], float(shares[best]), every
+            number,
+            record.id,
+            record.text,
+            record.text_pair,
+            self.labels[best],
+            float(shares[best]),
+            Shares(self.numbers, shares),
         )
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[TextLabel]) -> dict[str, float]:

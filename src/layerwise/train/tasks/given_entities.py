@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -90,21 +91,14 @@ def with_words(record: TextRecord, spans: Sequence[Span]) -> TextRecord:
 
 def _cut(words: Sequence[Sequence[int]], borders: Sequence[int]) -> Iterator[tuple[int, int]]:
     for start, end in words:
-        for border in borders:
-            if start < border < end:
-                yield start, border
-                start = border
+        for border in borders[bisect_right(borders, start) : bisect_left(borders, end)]:
+            yield start, border
+            start = border
         yield start, end
 
 
 def tags_of_words(words: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
-    inside = [
-        [number for number, (start, end) in enumerate(words) if span.start <= start and end <= span.end]
-        for span in spans
-    ]
-    covered = [
-        Span(numbers[0], numbers[-1] + 1, span.kind)
-        for span, numbers in zip(spans, inside, strict=True)
-        if numbers
-    ]
-    return tags_of(covered, len(words))
+    """A tag for each of some words, which are in the order of the text and do not overlap."""
+    starts, ends = [start for start, _ in words], [end for _, end in words]
+    inside = [(bisect_left(starts, span.start), bisect_right(ends, span.end), span.kind) for span in spans]
+    return tags_of([Span(first, last, kind) for first, last, kind in inside if first < last], len(words))

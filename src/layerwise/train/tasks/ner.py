@@ -41,7 +41,6 @@ from layerwise.train.tasks.task import (
 )
 from layerwise.types import TextRecord
 
-WORD_FORMATS = ("conll", "conllu")
 NAMELESS = "entity"
 """The label of entities that are all of one type, which the tags do not name."""
 
@@ -136,6 +135,8 @@ class Tagging(Task):
         found = []
         for number, window in enumerate(encoded.sequences):
             mine = encoded.window[tokens] == number
+            if not mine.any():  # a step of such sequences alone would have no mean
+                continue
             target = None if codes is None else codes[words[mine]]
             places = encoded.position[tokens[mine]]
             found.append(Feature(window.input_ids, window.token_type_ids, places, target, owner=words[mine]))

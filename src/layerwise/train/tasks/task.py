@@ -133,6 +133,7 @@ class Task(ABC):
         lr, enough: the usual learning rate for a model 768 wide, and steps that are enough to learn something.
         beams: of the search, where texts are generated: rows that one takes in a batch.
         tokenizer, max_length: of the model.
+        numbers: of the labels.
     """
 
     name: ClassVar[str]
@@ -149,6 +150,9 @@ class Task(ABC):
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.labels = tuple(labels)
+        self.numbers: dict[str, int] = {}
+        for number, label in enumerate(self.labels):
+            self.numbers.setdefault(label, number)
         self.truncated = self._tokens = self._unknown = 0
 
     @classmethod
@@ -282,8 +286,8 @@ class Task(ABC):
             SourceError: it was not seen in training.
         """
         try:
-            return self.labels.index(label)
-        except ValueError:
+            return self.numbers[label]
+        except KeyError:
             shown = ", ".join(map(repr, self.labels[:10])) + (", …" if len(self.labels) > 10 else "")
             raise SourceError(
                 f"{example.place}: the label {label!r} was not seen in training, which had {shown}: correct it, "
