@@ -673,7 +673,7 @@ def test_a_development_part_with_one_score_says_that_it_tells_nothing(tiny: str,
 def test_questions_without_any_context_are_refused(tiny: str, tmp_path: Path) -> None:
     rows = [{"question": f"who {n}", "context": "", "answers": []} for n in range(3)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
-    with pytest.raises(SourceError, match="the contexts are empty"):
+    with pytest.raises(SourceError, match="its texts or contexts are empty"):
         finetune("qa", data, tmp_path / "out", dev=data, model=tiny)
     assert not (tmp_path / "out").exists()
 
