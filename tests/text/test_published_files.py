@@ -175,6 +175,8 @@ def test_chinese_sets_with_a_character_a_row(write: Write) -> None:
     first, second = read(weibo, format="conll", keep=("form", "label"))
     assert first.kept["form"] == surfaces(first) == ["灯", "塔", "亮", "2"]
     assert first.kept["label"] == ["B-LOC.NOM", "I-LOC.NOM", "O", "O"] and second.text == "雨 A"
+    other = write("weiboNER_2nd_conll.dev", "@0\tO\n雨0\tB-PER.NAM\n塔1\tI-PER.NAM\n\n灯0\tO\n")
+    assert texts(other, format="conll") == ["@ 雨 塔", "灯"], "whatever a post begins with"
     msra = write("msra_train_bio.txt", "海\tO\n上\tO\n5\tO\n\n李\tB-PER\n雷\tI-PER\n")
     assert texts(msra, format="conll") == ["海 上 5", "李 雷"]
     resume = write("train.char.bmes", "海 S-LOC\n  O\n上 O\n\n雨 O\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,14 @@ from hypothesis import strategies as st
 
 from layerwise.errors import SourceError
 from layerwise.ops.bio import Span
+from layerwise.train.evaluate import evaluate
+from layerwise.train.finetune import finetune
+from layerwise.train.predict import predict
+from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.given_entities import given_spans, tags_of_words, with_words
 from layerwise.types import TextRecord
+from tests.tiny import one_thread  # noqa: F401
+from tests.train.learning import tiny_bert, write_jsonl
 
 TEXT = "浙商银行的叶老桂和叶老桂"
 
@@ -69,3 +76,43 @@ def test_words_end_where_entities_do_and_have_their_tags(text: str, bounds: set[
         assert len(inside) <= 1
         assert all(span.start <= start and end <= span.end for span in inside)
         assert (tag == "O") == (not inside)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("L'Italie qu’Amélie aime", ["L'", "Italie", "qu’", "Amélie", "aime"]),
+        ("Albert's O'Brien don't we'll", ["Albert", "'s", "O'", "Brien", "do", "n't", "we", "'ll"]),
+        ("rock'n'roll d'un 'mot'", ["rock'", "n'", "roll", "d'", "un", "'", "mot", "'"]),
+        ("叶老桂's", ["叶", "老", "桂", "'", "s"]),
+    ],
+)
+def test_clitics_are_words(text: str, words: list[str]) -> None:
+    found = with_words(TextRecord(text), ()).words
+    assert found is not None
+    assert [text[start:end] for start, end in found] == words
+
+
+def test_scores_are_of_what_predict_says(tmp_path: Path) -> None:
+    """The words of the data end where its entities do; those that a model is asked about, where the text says."""
+    tiny = tiny_bert(tmp_path / "base", layers=1)
+    inside = [("Albertville", 0, 6), ("Italie", 0, 6), ("l'Italie", 2, 8)]
+    rows = []
+    for number in range(90):
+        word, start, end = inside[number % 3]
+        text = f"{number} voit {word} hier"
+        at = text.index(word)
+        rows.append({"text": text, "label": [[at + start, at + end, "LOC"]]})
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    how = TrainingSettings(epochs=8, batch_size=8, lr=3e-3, device="cpu")
+    report = finetune("ner", data, tmp_path / "out", dev=data, model=tiny, settings=how)
+    scores = evaluate(tmp_path / "out", data).scores
+    right = said = 0
+    for row, one in zip(rows, predict(tmp_path / "out", data), strict=True):
+        found = [[entity["start"], entity["end"], entity["label"]] for entity in one.to_dict()["entities"]]
+        right += sum(entity in row["label"] for entity in found)
+        said += len(found)
+    assert report is not None and report.scores["f1"] == pytest.approx(scores["f1"])
+    assert scores["precision"] == pytest.approx(right / said)
+    assert scores["recall"] == pytest.approx(right / len(rows))
+    assert 0.5 < scores["recall"] < 0.7  # no word begins or ends within Albertville

@@ -313,3 +313,29 @@ def test_probabilities_of_many_classes_are_a_mapping() -> None:
     label = TextLabel(0, None, "x", None, "b", 0.5, shares)
     assert json.loads(json.dumps(label.to_dict()))["probabilities"] == dict(shares)
     assert "'b': 0.5" in repr(label)
+
+
+@pytest.mark.parametrize("answers", [{}, {"texts": ["Rome"], "answers_starts": [0]}])
+def test_answers_under_other_names_are_not_taken_for_none(tiny: str, tmp_path: Path, answers: Any) -> None:
+    rows = [{"question": f"who {n}", "context": f"Rome {n} is big", "answers": answers} for n in range(20)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    said = "'texts', 'answers_starts'" if answers else "nothing"
+    with pytest.raises(
+        SourceError, match=f"line 1: the object in 'answers' has {said}; expected answers as SQuAD"
+    ):
+        finetune("qa", data, tmp_path / "out", model=tiny, settings=FEW)
+
+
+def test_words_that_share_their_characters_are_counted(tiny: str, tmp_path: Path) -> None:
+    rows = "\n".join(
+        f"{n}\t{form}\t_\t{tag}\t_\t_\t0\t_\t_\t_" for n, form, tag in [(1, "red", "ADJ"), (2, "de", "ADP")]
+    )
+    sentence = rows.replace("\n2", "\n2-3\tdu" + "\t_" * 8 + "\n2") + "\n3\tle\t_\tDET\t_\t_\t0\t_\t_\t_\n\n"
+    (tmp_path / "data.conllu").write_text(sentence * 3, "utf-8")
+    data = tmp_path / "data.conllu"
+    columns = DataColumns(label="upos")
+    report = finetune("ner", data, tmp_path / "out", dev=data, model=tiny, columns=columns, settings=FEW)
+    assert report is not None
+    assert any(
+        note.startswith("6 words have the same characters as the word before") for note in report.notes
+    )

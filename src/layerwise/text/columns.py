@@ -165,7 +165,8 @@ def refuse_columns(options: SourceOptions, name: str, available: Sequence[str], 
     for wanted in options.keep:
         if wanted not in keep:
             raise ColumnError(
-                f"{name} has no column {wanted!r} to keep: a file of this kind has {listed(keep)}."
+                f"{name} has no column {wanted!r} to keep: a file of this kind has {listed(keep)}; put texts and columns in "
+                "a table (.jsonl, .csv, .tsv, .parquet)."
             )
 
 

@@ -25,6 +25,8 @@ COMMENT = re.compile(
 TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
 """A label of a word: `O`, or its place in a chunk and the chunk's kind."""
 
+MOST_PLACED = 0.95
+
 _PLACED = regex.compile(r"(\S)\d")
 _LANGUAGE = re.compile(r"^(?:[a-z]{2,3}(?:-[a-z]+)*|simple):")
 
@@ -75,7 +77,7 @@ def layout_of_rows(head: bytes) -> Layout:
         return Layout(_names_behind_numbers(rows))
     if all(_LANGUAGE.match(row[0]) for row in rows):
         return Layout(_names(len(rows[0])), _without_language)
-    if _are_placed([row[0] for row in sentences[0]]):
+    if _are_placed([row[0] for row in rows]):
         return Layout(_names(len(rows[0])), lambda form: _PLACED.sub(r"\1", form) if len(form) == 2 else form)
     return Layout(_names(len(rows[0])))
 
@@ -98,7 +100,9 @@ def _without_language(form: str) -> str:
 
 
 def _are_placed(forms: Sequence[str]) -> bool:
-    return len(forms) > 1 and all(map(_PLACED.fullmatch, forms)) and bool(regex.match(r"\p{Han}", forms[0]))
+    placed = [form for form in forms if _PLACED.fullmatch(form)]
+    some = len(forms) > 1 and len(placed) >= MOST_PLACED * len(forms)  # a row may be a space alone
+    return some and any(regex.match(r"\p{Han}", form) for form in placed)
 
 
 def _names(count: int) -> Sequence[str]:

@@ -61,7 +61,7 @@ class Finetuning:
         train, dev = self._examples(skipped)
         torch.manual_seed(self.how.seed)
         model, task = build(self.kind, self.name, self.loading, self.chosen, train, self.notes.append)
-        dev = known_to(task, dev, skipped)
+        dev = list(map(task.fitting, known_to(task, dev, skipped)))
         if not dev:
             raise skipped.refuse_nothing("development part")
         batches: TokenBatches | StateBatches = batches_for(model, task)

@@ -112,7 +112,7 @@ class TrainedSubject(Subject):
         trained = load_trained(files.name, files.revision, files.pickled)
         self.task, self.document = trained.task, trained.document
         self.examples = list(read_examples(type(self.task), data, columns, skipped)) if data else []
-        self.examples = known_to(self.task, self.examples, skipped)
+        self.examples = list(map(self.task.fitting, known_to(self.task, self.examples, skipped)))
         trained.look_at(self.examples)
         if isinstance(self.task, Generation):
             self.task.beams = BEAMS  # as `evaluate` has it

@@ -8,10 +8,18 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import regex
+
 from layerwise.errors import SourceError
 from layerwise.ops.alignment import WORD_FINDERS
 from layerwise.ops.bio import Span, tags_of
 from layerwise.types import TextRecord
+
+_CLITICS = regex.compile(
+    r"(?<=.)(?=n['’]t$|['’](?:s|re|ve|ll|d|m)$)|(?<=['’])(?!(?:s|re|ve|ll|d|m)$|(?<=n['’])t$)(?=.)",
+    regex.IGNORECASE,
+)
+"""Where UAX #29 keeps together what treebanks have as two words: Albert|'s, do|n't, l'|Italie, qu'|Amélie."""
 
 
 def given_spans(record: TextRecord, value: Any, name: str) -> list[Span]:
@@ -84,9 +92,24 @@ def _span(record: TextRecord, one: Any, name: str) -> Span:
 
 
 def with_words(record: TextRecord, spans: Sequence[Span]) -> TextRecord:
-    """Words by Unicode's rules (UAX #29), cut where an entity begins or ends."""
-    borders = sorted({bound for span in spans for bound in (span.start, span.end)})
-    return replace(record, words=tuple(_cut(WORD_FINDERS["unicode"](record.text).tolist(), borders)))
+    """Words by Unicode's rules (UAX #29), without the clitics that they keep, cut where an entity begins or ends."""
+    return replace(record, words=cut_at(_words(record.text), spans))
+
+
+def cut_at(words: Sequence[tuple[int, int]], *spans: Sequence[Span]) -> tuple[tuple[int, int], ...]:
+    """Words, cut where a span of characters begins or ends."""
+    borders = sorted({bound for some in spans for span in some for bound in (span.start, span.end)})
+    return tuple(_cut(words, borders))
+
+
+def _words(text: str) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for start, end in WORD_FINDERS["unicode"](text).tolist():
+        word = text[start:end]
+        places = {cut.start() for cut in _CLITICS.finditer(word)} if "'" in word or "’" in word else ()
+        borders = [start, *(start + place for place in sorted(places)), end]
+        found += pairwise(borders)
+    return found
 
 
 def _cut(words: Sequence[Sequence[int]], borders: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -98,7 +121,15 @@ def _cut(words: Sequence[Sequence[int]], borders: Sequence[int]) -> Iterator[tup
 
 
 def tags_of_words(words: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[str]:
-    """A tag for each of some words, which are in the order of the text and do not overlap."""
+    """A tag for each of some words, which are in the order of the text and do not overlap.
+
+    A word that reaches over an end of an entity is in it, if no entity before has it.
+    """
     starts, ends = [start for start, _ in words], [end for _, end in words]
-    inside = [(bisect_left(starts, span.start), bisect_right(ends, span.end), span.kind) for span in spans]
-    return tags_of([Span(first, last, kind) for first, last, kind in inside if first < last], len(words))
+    inside: list[Span] = []
+    for span in spans:
+        first, last = bisect_right(ends, span.start), bisect_left(starts, span.end)
+        first = max(first, inside[-1].end) if inside else first
+        if first < last:
+            inside.append(Span(first, last, span.kind))
+    return tags_of(inside, len(words))

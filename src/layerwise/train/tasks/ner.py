@@ -26,10 +26,11 @@ from layerwise.ops.bio import (
     tags_of,
 )
 from layerwise.reports.answers import Entity, TaggedText, TaggedWord
+from layerwise.reports.wording import counted
 from layerwise.text.sources import SourceOptions
 from layerwise.text.words import parse_words
 from layerwise.train.tasks.classify import class_scores
-from layerwise.train.tasks.given_entities import given_spans, tags_of_words, with_words
+from layerwise.train.tasks.given_entities import cut_at, given_spans, tags_of_words, with_words
 from layerwise.train.tasks.task import (
     Array,
     DataColumns,
@@ -61,6 +62,7 @@ class Tagging(Task):
         self.class_weights: Tensor | None = None
         self.scheme = scheme_of(labels) if labels else None
         self._strict = True
+        self._shared = 0
         self._grammar = Grammar.of(self.labels) if labels else None
         self._written = {split_tag(label): label for label in self.labels}
         self.tokenization = Tokenization(tokenizer, max_length, words="given")
@@ -80,7 +82,8 @@ class Tagging(Task):
             spans = given_spans(record, value, name)
             record = with_words(record, spans)
             assert record.words is not None
-            return Example(replace(record, kept={}), tuple(tags_of_words(record.words, spans)))
+            tags = tuple(tags_of_words(record.words, spans))
+            return Example(replace(record, kept={}), tags, spans=tuple(spans))
         if isinstance(value, str):  # a field of a table, as words are given there
             try:
                 value = parse_words(value)
@@ -126,6 +129,19 @@ class Tagging(Task):
         total = sum(counts.values()) / len(counts)
         self.class_weights = torch.tensor([total / max(counts[label], 1) for label in self.labels])
 
+    def fitting(self, example: Example) -> Example:
+        """With the words that the text alone has: where they are cut at entities, a model is told their ends."""
+        if example.spans is None:
+            return example
+        record = with_words(example.record, ())
+        assert record.words is not None
+        return replace(example, record=record, target=tuple(tags_of_words(record.words, example.spans)))
+
+    def count(self, encoded: EncodedText) -> None:
+        super().count(encoded)
+        same = (np.diff(encoded.word_start) == 0) & (np.diff(encoded.word_end) == 0)
+        self._shared += int(same.sum())
+
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
         words, first = np.unique(encoded.edge_word, return_index=True)
         tokens = encoded.edge_token[first]
@@ -143,13 +159,22 @@ class Tagging(Task):
         return found
 
     def notes(self) -> list[str]:
+        notes = super().notes()
+        if self._shared:
+            notes.append(
+                f'{counted(self._shared, "word has", "words have")} the same characters as the word before, as French "du" '
+                'is "de" and "le" in a treebank: such words have the same tokens, and get the same label.'
+            )
+        return notes + self._strays()
+
+    def _strays(self) -> list[str]:
+        """Tags of no entity among others."""
         parts = {label: split_tag(label) for label in self.labels}
         strays = [label for label, (prefix, kind) in parts.items() if prefix != "O" and not (prefix and kind)]
         if self.scheme is not None or len(strays) >= len(self.labels) - ("O" in self.labels):
-            return super().notes()
+            return []
         shown = ", ".join(map(repr, strays[:3])) + (", …" if len(strays) > 3 else "")
         return [
-            *super().notes(),
             f"{shown} {'is no tag' if len(strays) == 1 else 'are no tags'} of an entity (B-…, I-…, O), so all tags are "
             "learned as labels of words, and no entities are scored.",
         ]
@@ -207,9 +232,18 @@ class Tagging(Task):
         return tuple(_entity(text, words, span) for span in spans_of([word.label or "O" for word in words]))
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[TaggedText]) -> dict[str, float]:
-        given = [[self.labels[code] for code in self.codes(example)] for example in examples]
-        found = [[word.label or "_" for word in prediction.words] for prediction in predictions]
-        return tag_scores(given, found, self.scheme is not None)
+        pairs = [self._compared(*both) for both in zip(examples, predictions, strict=True)]
+        return tag_scores([given for given, _ in pairs], [said for _, said in pairs], self.scheme is not None)
+
+    def _compared(self, example: Example, prediction: TaggedText) -> tuple[list[str], list[str]]:
+        """Tags that are given and that are said, of the same words."""
+        if example.spans is None or prediction.entities is None:
+            given = [self.labels[code] for code in self.codes(example)]
+            return given, [word.label or "_" for word in prediction.words]
+        gold = [replace(span, kind=span.kind or NAMELESS) for span in example.spans]
+        said = [Span(one.start, one.end, one.label) for one in prediction.entities]
+        words = cut_at([(word.start, word.end) for word in prediction.words], gold, said)
+        return tags_of_words(words, gold), tags_of_words(words, said)
 
     def baseline(self, examples: Sequence[Example]) -> float | None:
         if self.scheme is not None:

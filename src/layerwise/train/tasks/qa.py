@@ -238,6 +238,12 @@ def _answers(record: TextRecord, name: str) -> GivenAnswers:
     if isinstance(value, str):  # in a field of a table, as JSON
         with contextlib.suppress(ValueError):
             value = json.loads(value)
+    if isinstance(value, Mapping) and not {"text", "answer_start"} & value.keys():
+        raise SourceError(
+            f"{record.place}: the object in {name!r} has {', '.join(map(repr, value)) or 'nothing'}; expected answers as "
+            'SQuAD has them, {"text": [...], "answer_start": [...]}, with empty lists for none: correct the row, or leave '
+            "such rows out with --skip-bad."
+        )
     if isinstance(value, Mapping) and not isinstance(value.get("text"), str):
         texts, starts = list(value.get("text") or ()), list(value.get("answer_start") or ())
     else:

@@ -15,6 +15,7 @@ from torch import Tensor
 from layerwise.errors import SourceError, UsageError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
+from layerwise.ops.bio import Span
 from layerwise.reports.wording import counted
 from layerwise.text.sources import SourceOptions
 from layerwise.types import TextRecord
@@ -63,11 +64,14 @@ class Example:
         record: the text, its pair and its words; where it stands.
         target: what a model is to say of it: a label, tags, a score, answers, a text; None where nobody knows.
         part: what the column that splits the data says of it.
+        spans: entities in characters, where they are given so; the words of the record, which have the tags, end where
+            they do.
     """
 
     record: TextRecord
     target: Any = None
     part: Any = None
+    spans: tuple[Span, ...] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -203,7 +207,7 @@ class Task(ABC):
         """Sum over the labels in the batch, divided by `num_items_in_batch`: those of the whole step."""
 
     def fitting(self, example: Example) -> Example:
-        """The example, if it is one that the model can be asked about.
+        """The example as the model is asked about it, without what the answer would give away.
 
         Raises:
             UsageError: it is not.
