@@ -16,8 +16,11 @@ from transformers import (
     AlbertConfig,
     AlbertModel,
     AutoModel,
+    AutoTokenizer,
     BertConfig,
     BertModel,
+    ModernBertConfig,
+    ModernBertModel,
     RobertaConfig,
     RobertaModel,
 )
@@ -29,6 +32,7 @@ from layerwise.models.doctor import examine
 from layerwise.models.engine import TokenSequence
 from layerwise.models.families import tiny_model
 from layerwise.models.self_check import build_engine
+from layerwise.models.stored_dtype import stored_as
 
 SMALL: dict[str, Any] = {
     "hidden_size": 32,
@@ -41,8 +45,6 @@ SMALL: dict[str, Any] = {
 
 def save(folder: Path, model: Any, tokenizer_changes: dict[str, Any] | None = None) -> Path:
     """A model folder: `model`, with the embedded model's tokenizer."""
-    from transformers import AutoTokenizer
-
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(get_model_path())
     for name, value in (tokenizer_changes or {}).items():
@@ -252,3 +254,48 @@ def test_missing_weights_are_a_problem(tmp_path: Path, bert: BertModel) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     findings = examine(str(folder)).findings
     assert findings[0].severity == "problem" and "random now" in findings[0].text
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_rotary_frequencies_stay_in_float32(tmp_path: Path, dtype: str) -> None:
+    """As in transformers: rounded, the angles of later positions are wrong, of which short texts show nothing."""
+    config = ModernBertConfig(
+        **{**SMALL, "hidden_size": 128, "num_hidden_layers": 3},
+        **{f"{name}_token_id": number for name, number in {"pad": 0, "bos": 101, "eos": 102}.items()},
+        cls_token_id=101,
+        sep_token_id=102,
+        max_position_embeddings=2048,
+    )
+    torch.manual_seed(0)
+    model = ModernBertModel(config).eval()
+    with torch.no_grad():  # sharp attention, as trained models have
+        for name, weight in model.named_parameters():
+            if weight.dim() > 1 and "embeddings" not in name:
+                weight.mul_(10 if "Wqkv" in name else 3)
+    folder = save(tmp_path, model, {"model_max_length": 2048})
+    words = AutoTokenizer.from_pretrained(folder).convert_ids_to_tokens(range(3000, 4500))
+    text = " ".join(words)
+    whole = Encoder.from_pretrained(folder, device="cpu")
+    half = Encoder.from_pretrained(folder, device="cpu", dtype=dtype)
+    theirs = AutoModel.from_pretrained(folder, dtype=getattr(torch, dtype))
+    frequencies = {name: one for name, one in half.loaded.model.named_buffers() if "inv_freq" in name}
+    assert frequencies
+    for name, one in theirs.named_buffers():
+        if "inv_freq" in name:
+            assert torch.equal(one, frequencies[name]) and frequencies[name].dtype == torch.float32
+    vectors = [torch.tensor(one.encode([text], [2], "token")[0].hidden_states[0]) for one in (whole, half)]
+    close = torch.nn.functional.cosine_similarity(*vectors, dim=-1)
+    assert close.min() > 0.95 and len(close) > 1000
+
+
+def test_weights_that_are_written_in_half_precision_compute_as_before(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = ModernBertConfig(
+        **SMALL, pad_token_id=0, bos_token_id=101, eos_token_id=102, cls_token_id=101, sep_token_id=102
+    )
+    model = ModernBertModel(config).eval()
+    before = {name: one.clone() for name, one in model.named_buffers()}
+    with stored_as(model, torch.bfloat16):
+        assert all(weight.dtype == torch.bfloat16 for weight in model.parameters())
+    assert all(torch.equal(one, before[name]) for name, one in model.named_buffers())
+    assert all(weight.dtype == torch.float32 for weight in model.parameters())

@@ -137,3 +137,20 @@ def test_a_part_without_the_column_is_null(tmp_path: Path) -> None:
 def test_names_of_the_store_are_taken(tmp_path: Path, name: str) -> None:
     with writer(tmp_path / "o") as out, pytest.raises(SourceError, match=f"{name}' cannot be kept"):
         out.append(chunk(0, [1], kept={name: [1]}))
+
+
+def test_a_text_that_would_be_kept_once_a_row_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layerwise.store.kept.MOST_BYTES", 1000)
+    run = {**RUN, "unit": "word"}
+    with writer(tmp_path / "o", run) as out:
+        out.append(chunk(0, [3, 30], kept={"k": ["x" * 30, "我"]}))
+        with pytest.raises(
+            SourceError, match="'k' would be kept once a word, which is .* for 40 rows: keep an id"
+        ):
+            out.append(chunk(2, [40], kept={"k": ["x" * 30]}))
+    with writer(tmp_path / "p", run) as out:
+        out.append(chunk(0, [3, 2], kept={"k": ["x", None]}))
+        out.finish()
+    assert open_store(tmp_path / "p").units()["k"].to_pylist() == ["x"] * 3 + [None] * 2

@@ -134,6 +134,16 @@ def test_a_saved_probe_scores_what_the_table_says(words: Store, tagged: Probed, 
     assert right.mean() == pytest.approx(tagged.report.row(1).scores["accuracy"].value, abs=0.04)
 
 
+def test_a_probe_of_few_texts_has_scores_that_json_knows(tmp_path: Path) -> None:
+    """Too few for an interval, whose ends are NaN."""
+    draw = np.random.default_rng(0)
+    layers = {f"layer_{layer:02d}": draw.normal(size=(40, 4)).astype(np.float32) for layer in range(2)}
+    kept = {"tag": [["T0", "T1"][number % 2 :][:1] for number in range(40)]}
+    store = store_of(tmp_path / "s.lance", [["w"]] * 40, layers, kept)
+    document = probe(store, "tag", folds=1).probe(1).document
+    assert json.loads(json.dumps(document, allow_nan=False))["scores"]["accuracy"] >= 0
+
+
 def test_classes_of_texts(texts: Store) -> None:
     report = probe(texts, "label").report
     assert report.task == "classification" and report.best == 1

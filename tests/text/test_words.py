@@ -51,3 +51,10 @@ def test_where_words_are(text: str, words: Any, found: list[tuple[int, int]]) ->
 def test_what_is_refused(words: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         word_spans("the cat sat", words)
+
+
+def test_many_words_of_white_space_are_found() -> None:
+    """Each right where it stands: walking over the rest of the run for each would take minutes."""
+    count = 200_000
+    assert word_spans(" " * count, [" "] * count)[-1] == (count - 1, count)
+    assert word_spans(" " * count + "a", ["a"]) == ((count, count + 1),)

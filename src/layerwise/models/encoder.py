@@ -27,6 +27,7 @@ from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
 from layerwise.models.shipped import pooling_of
 from layerwise.models.states import split
+from layerwise.models.stored_dtype import cast
 from layerwise.models.tokenization import Tokenization, longest_window, plain_backend
 from layerwise.text.records import as_records
 from layerwise.types import HiddenStates, LayerSelection, TextLike, TextRecord, TextsLike
@@ -131,7 +132,7 @@ class Encoder:
                 f"the files of {files.name!r} lack {len(random)} weights of its layers ({', '.join(random[:3])}, …): "
                 "they would be random; the download is incomplete, or the files belong to another architecture."
             )
-        loaded.model.to(torch_device, torch_dtype)
+        cast(loaded.model, torch_dtype, torch_device)
         if (torch_device.type, torch_dtype) != ("cpu", torch.float32):
             self_check = confirm(checked, self_check)
         return cls(files, loaded, checked, self_check, dtype, batch_tokens)

@@ -7,6 +7,7 @@ context: it makes no row, but the model reads the whole text.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,6 +77,7 @@ def _edges(
 ) -> tuple[Ints, Ints]:
     """Tokens of each word: those of its piece; of words that overlap, those it touches."""
     number = {span: index for index, span in enumerate(pieces)}
+    starts = [start for start, _ in pieces]
     first = np.searchsorted(piece, np.arange(len(pieces) + 1))  # pieces are tokenised in order
     tokens: list[Ints] = [NONE]
     owners: list[Ints] = [NONE]
@@ -83,8 +85,12 @@ def _edges(
         index = number.get((span[0], span[1]))
         if index is not None:
             own = np.arange(first[index], first[index + 1])
-        else:
-            own, _ = assign(characters, np.array([span], np.int64))
+        elif span[0] == span[1]:  # an empty word has no token
+            own = NONE
+        else:  # in the piece that it makes with the words it overlaps
+            index = bisect_right(starts, span[0]) - 1
+            inner, _ = assign(characters[first[index] : first[index + 1]], np.array([span], np.int64))
+            own = inner + first[index]
         tokens.append(own)
         owners.append(np.full(len(own), word))
     return np.concatenate(tokens), np.concatenate(owners)

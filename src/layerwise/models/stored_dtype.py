@@ -30,14 +30,31 @@ def dtype_of(files: ModelFiles) -> torch.dtype:
     return _DTYPES.get(found[0], torch.float32) if len(found) == 1 else torch.float32
 
 
+def cast(model: nn.Module, dtype: torch.dtype, device: torch.device | None = None) -> None:
+    """Give the weights of a model a dtype and a device, in place.
+
+    The frequencies of rotary embeddings are no weights and stay in float32, as transformers has them: in bfloat16 the
+    angle at position 2,048 would be wrong by 0.9 rad.
+    """
+    frequencies = [
+        (module, name, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+        if "inv_freq" in name
+    ]
+    model.to(device=device, dtype=dtype)
+    for module, name, buffer in frequencies:
+        setattr(module, name, buffer.to(device=device))
+
+
 @contextmanager
 def stored_as(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """While this context lasts, the weights have this dtype; afterwards they are float32 again.
 
     Nothing is lost where they came from it: what is written are the values that were read, or zeros.
     """
-    model.to(dtype)
+    cast(model, dtype)
     try:
         yield
     finally:
-        model.float()
+        cast(model, torch.float32)

@@ -113,9 +113,10 @@ class Grammar:
             every = np.ones(len(tags), bool)
             return cls(every, every, np.ones((len(tags), len(tags)), bool))
         parts = [split_tag(tag) for tag in tags]
+        begun = {kind for prefix, kind in parts if prefix == "B"}
         opens = np.array(
             [
-                prefix not in ("I", "E") or (prefix == "I" and (not strict or ("B", kind) not in parts))
+                prefix not in ("I", "E") or (prefix == "I" and (not strict or kind not in begun))
                 for prefix, kind in parts
             ]
         )
@@ -132,6 +133,9 @@ def best_path(scores: Float[ndarray, "words tags"], grammar: Grammar) -> list[in
     """The tags with the highest sum of scores that the grammar allows (Viterbi 1967)."""
     if not len(scores):
         return []
+    if grammar.step.all() and grammar.start.all() and grammar.end.all():  # labels of words
+        best: list[int] = scores.argmax(axis=1).tolist()
+        return best
     step = np.where(grammar.step, 0.0, IMPOSSIBLE)
     total = scores[0] + np.where(grammar.start, 0.0, IMPOSSIBLE)
     origins = []

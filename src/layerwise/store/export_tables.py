@@ -111,9 +111,11 @@ def write_jsonl(store: Store, columns: Columns, path: Path) -> None:
     rows = _features(store, columns)
     with path.open("w", encoding="utf-8") as stream:
         for text, count in enumerate(store.ledger().num_units.tolist()):
-            features = [next(rows) for _ in range(count)]
-            line = {"linex_index": text, "features": features}
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            # A feature at a time: the vectors of a book do not fit into the memory as numbers of Python.
+            stream.write(f'{{"linex_index": {text}, "features": [')
+            for place in range(count):
+                stream.write((", " if place else "") + json.dumps(next(rows), ensure_ascii=False))
+            stream.write("]}\n")
 
 
 def _features(store: Store, columns: Columns) -> Iterator[dict[str, Any]]:

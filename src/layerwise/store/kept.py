@@ -20,6 +20,9 @@ from layerwise.errors import SourceError
 from layerwise.store.schema import OWN_COLUMNS
 from layerwise.types import Chunk
 
+MOST_BYTES = 2**31 - 1
+"""Of the strings of one array, whose offsets have 32 bits."""
+
 _UNFIT = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 _PLAIN = (
     pa.types.is_boolean,
@@ -104,9 +107,24 @@ def kept_array(field: pa.Field, chunk: Chunk, unit: str) -> pa.Array:
     Raises:
         SourceError: a value does not have the type of the column.
     """
-    values = _rows(chunk, chunk.kept[field.name], unit) if field.name in chunk.kept else None
-    if values is None:  # this part of the source does not have the column
+    if field.name not in chunk.kept:  # this part of the source does not have the column
         return pa.nulls(len(chunk.text_id), field.type)
+    given = chunk.kept[field.name]
+    if unit == "text" or any(isinstance(value, list | tuple) for value in given):
+        return _array(field, _rows(chunk, given, unit))
+    texts = chunk.text_id - chunk.first_text  # converted once a text, not once a row
+    once = _array(field, given)
+    if pa.types.is_string(field.type):
+        size = int(np.array([len(str(value).encode()) for value in once.to_pylist()])[texts].sum())
+        if size >= MOST_BYTES:
+            raise SourceError(
+                f"the column {field.name!r} would be kept once a {unit}, which is {size / 1e9:.1f} GB for "
+                f"{len(texts):,} rows: keep an identifier of the text instead, or extract with --unit text."
+            )
+    return once.take(pa.array(texts))
+
+
+def _array(field: pa.Field, values: Sequence[Any]) -> pa.Array:
     if pa.types.is_string(field.type):
         values = [_as_text(value) for value in values]
     elif pa.types.is_list(field.type) and pa.types.is_string(field.type.value_type):

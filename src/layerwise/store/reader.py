@@ -333,8 +333,8 @@ def units_of(table: pa.Table, unit: str, vector_column: str) -> tuple[Unit, ...]
     if unit == "token":
         words = table.column("word_id").to_pylist()
     elif unit == "word":  # numbered within each text of a pair
-        firsts = [members.index(member) for member in members]
-        words = [row - first for row, first in enumerate(firsts)]
+        first: dict[int, int] = {}
+        words = [row - first.setdefault(member, row) for row, member in enumerate(members)]
     else:
         words = [None] * count
     valid = table.column(vector_column).is_valid().to_pylist()

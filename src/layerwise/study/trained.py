@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from layerwise.analysis.scores import confusion
 from layerwise.ops.fitted_file import reading_of
 from layerwise.ops.linear_probe import LinearProbe
-from layerwise.reports.probing import Feature, ProbeReport, ScalarMix
+from layerwise.reports.probing import Feature, ProbeReport, ScalarMix, Score
 from layerwise.reports.verdict import METRIC_NAMES, shown
 from layerwise.study.examples import telling_examples
 from layerwise.study.folds import Fold, FoldFit, fit_on_all
@@ -128,6 +129,13 @@ def _confusion(table: ProbeTable, best: Feature, classes: int) -> tuple[tuple[in
     return tuple(tuple(row) for row in counts.tolist())
 
 
+def _shown(score: Score) -> float | list[float]:
+    """For JSON: a score with its interval, if there are enough groups to have one."""
+    if not isfinite(score.low + score.high):
+        return score.value
+    return [score.value, score.low, score.high]
+
+
 def _probes(
     run: ProbeRun, report: ProbeReport, folds: Sequence[Fold], fits: Mapping[Feature, Sequence[FoldFit]]
 ) -> dict[Feature, LinearProbe]:
@@ -150,7 +158,7 @@ def _probes(
             "task": report.task,
             "layer": layer,
             "l2": row.l2,
-            "scores": {name: [score.value, score.low, score.high] for name, score in row.scores.items()},
+            "scores": {name: _shown(score) for name, score in row.scores.items() if isfinite(score.value)},
             "folds": report.folds,
             "parts": {part.name: part.rows for part in report.parts},
             "seed": run.seed,

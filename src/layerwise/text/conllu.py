@@ -19,6 +19,9 @@ from layerwise.text.stream import Stream
 from layerwise.types import TextRecord
 
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+LONGEST_NUMBER = 10
+"""Digits: Python converts no number of thousands of them."""
+
 STICKY = ("newdoc id", "newpar id")
 """Comments that stand at the first sentence of a document and hold for all of it."""
 
@@ -130,7 +133,8 @@ def _add_row(sentence: Sentence, columns: list[str], where: str) -> None:
     following = len(sentence.words) + 1
     first, dash, last = number.partition("-")
     fits = first == str(following) and (
-        not dash or (last.isdecimal() and int(last) >= following > sentence.until)
+        not dash
+        or (last.isdecimal() and len(last) < LONGEST_NUMBER and int(last) >= following > sentence.until)
     )
     if not fits:
         raise SourceError(
@@ -214,7 +218,7 @@ def _kept(sentence: Sentence, column: str) -> Any:
         return sentence.comments.get(column)
     values = [word[COLUMNS.index(column)] for word in sentence.words]
     if column in ("head", "id"):
-        return [int(value) if value.isdecimal() else None for value in values]
+        return [int(value) if value.isdecimal() and len(value) < LONGEST_NUMBER else None for value in values]
     return values
 
 

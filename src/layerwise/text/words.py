@@ -94,12 +94,14 @@ def _find(text: str, words: Sequence[str]) -> Spans:
 
 def _next(text: str, word: str, position: int) -> int:
     """Where `word` is from `position` on, or -1: right there, or later and then as a whole word."""
+    if text.startswith(word, position):
+        return position
+    # Only now: where white space itself is a word, a run of it would be walked for each.
     behind_space = position
     while behind_space < len(text) and text[behind_space].isspace():
         behind_space += 1
-    for start in (position, behind_space):
-        if text.startswith(word, start):
-            return start
+    if text.startswith(word, behind_space):
+        return behind_space
     start = text.find(word, position)
     while start >= 0 and (_is_inside(text, start) or _is_inside(text, start + len(word))):
         start = text.find(word, start + 1)
