@@ -23,6 +23,7 @@ from layerwise.errors import (
     UsageError,
 )
 from layerwise.models import self_check
+from layerwise.models.collector import Collector
 from layerwise.models.doctor import examine
 from layerwise.models.engine import Engine, TokenSequence
 from layerwise.models.families import tiny_model
@@ -324,6 +325,17 @@ def test_a_batch_too_large_for_the_device_is_told(monkeypatch: pytest.MonkeyPatc
     ids = torch.arange(10, 20)
     with pytest.raises(DeviceMemoryError, match="a batch of 10 tokens does not fit .* lower --batch-tokens"):
         engine.run([TokenSequence(ids, torch.zeros_like(ids))], [0], lambda layer, hidden: None)
+
+
+def test_rows_too_many_for_the_device_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the pooled rows of a batch need is asked for outside the model."""
+
+    def fail(self: Collector, sequences: Any, lengths: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Collector, "begin", fail)
+    with pytest.raises(DeviceMemoryError, match="a batch of 5 tokens does not fit .* lower --batch-tokens"):
+        Encoder.from_pretrained("minilm", device="cpu").encode(["a b c"])
 
 
 def findings(folder: Path) -> dict[str, list[str]]:

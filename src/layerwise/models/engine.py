@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layerwise.errors import DeviceMemoryError, ModelError, UsageError
+from layerwise.errors import ModelError, UsageError
 from layerwise.models.anatomy import Anatomy, Consumer, reading
+from layerwise.models.memory import within_memory
 from layerwise.models.packed_attention import PACKED, PackedSequences, position_ids
 from layerwise.types import Layer
 
@@ -120,13 +121,10 @@ class Engine:
         """
         self._refuse_unknown_tokens(batch)
         run = self._run if self.packed or self.mixes_lengths else self._run_by_length
-        try:
+        with within_memory(
+            self.device, "lower --batch-tokens", f"a batch of {sum(map(len, batch)):,} tokens"
+        ):
             run(batch, layers, consume)
-        except torch.OutOfMemoryError as error:
-            total = sum(len(sequence) for sequence in batch)
-            raise DeviceMemoryError(
-                f"a batch of {total:,} tokens does not fit in the memory of {self.device}: lower --batch-tokens."
-            ) from error
 
     def _run_by_length(
         self, batch: Sequence[TokenSequence], layers: Sequence[Layer], consume: Consumer

@@ -22,6 +22,7 @@ from layerwise.errors import LayerwiseError, SourceError
 from layerwise.models.collector import Collector
 from layerwise.models.encoded_text import EncodedText, Window
 from layerwise.models.engine import Engine, TokenSequence
+from layerwise.models.memory import within_memory
 from layerwise.models.request import Request
 from layerwise.models.rows import Rows, count_rows, plan_rows
 from layerwise.models.tokenization import Tokenization
@@ -202,10 +203,12 @@ def _run(
     lengths = [len(sequences[s]) for s in needed]
     for batch in (by_tokens if engine.packed else padded)(lengths, batch_tokens):
         chosen = [needed[i] for i in batch]
-        collector.begin(chosen, [lengths[i] for i in batch])
-        engine.run([as_tensors(sequences[s]) for s in chosen], request.layers.layers, collector.take)
-        collector.end()
-        progress(sum(lengths[i] for i in batch))
+        total = sum(lengths[i] for i in batch)
+        with within_memory(engine.device, "lower --batch-tokens", f"a batch of {total:,} tokens"):
+            collector.begin(chosen, [lengths[i] for i in batch])
+            engine.run([as_tensors(sequences[s]) for s in chosen], request.layers.layers, collector.take)
+            collector.end()
+        progress(total)
     vectors = collector.finish()
     if request.mix == "none":
         return vectors

@@ -13,6 +13,7 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import regex
 
@@ -22,6 +23,7 @@ _LETTER = regex.compile(r"\p{L}")
 _ASCII = set(string.punctuation)
 
 
+@lru_cache(maxsize=8)  # many questions are about one context
 def is_unspaced(text: str) -> bool:
     """Whether a text is written without spaces: half of its letters at least are Chinese or Japanese."""
     return 0 < len(_LETTER.findall(text)) <= 2 * len(_UNSPACED.findall(text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
@@ -71,6 +73,14 @@ def _largest(groups: Keys) -> float:
     return float(np.bincount(groups).max(initial=0) / max(1, len(groups)))
 
 
+def hashes(surfaces: pa.Array, of: Callable[[str], str] = str) -> Int[ndarray, " rows"]:
+    """The 64-bit hash of each surface, of what `of` makes of it."""
+    coded = surfaces.dictionary_encode()
+    keys = np.array([hash(of(surface)) for surface in coded.dictionary.to_pylist()], np.int64)
+    found: ndarray = keys[coded.indices.to_numpy()]
+    return found
+
+
 def _text_keys(store: Store) -> Int[ndarray, " store_rows"]:
     """A number for each row of the store, equal in texts that consist of the same units.
 
@@ -78,9 +88,8 @@ def _text_keys(store: Store) -> Int[ndarray, " store_rows"]:
     """
     pairs = _has_pairs(store)
     table = store.to_table(["text_id", "unit", *(["sequence_id"] if pairs else [])])
-    coded = table["unit"].combine_chunks().dictionary_encode()
-    hashes = np.array([hash(surface) for surface in coded.dictionary.to_pylist()], np.int64)
-    surface = hashes[coded.indices.to_numpy()]
+    # Chunk by chunk: all texts together may be more than one array of strings can hold.
+    surface = np.concatenate([np.zeros(0, np.int64), *map(hashes, table["unit"].chunks)])
     text: ndarray = table["text_id"].to_numpy()
     if not len(text):
         return text

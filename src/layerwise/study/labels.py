@@ -127,8 +127,8 @@ def read_labels(
     first, second = _pairs(store) if pair else (np.arange(len(store)), None)
     table = store.to_table(
         [
-            "unit",
             label,
+            *([] if store.unit == "text" else ["unit"]),
             *(["word_id"] if store.unit == "token" else []),
         ]
     ).take(pa.array(first))

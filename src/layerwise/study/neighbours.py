@@ -17,6 +17,7 @@ from layerwise.errors import UsageError
 from layerwise.store.layer_column import LayerColumn
 from layerwise.store.reader import Store
 from layerwise.study.context import in_context
+from layerwise.study.grouping import hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +101,9 @@ def _refuse_mixture(stores: Sequence[Store], layer: int | str) -> None:
 
 def _surface_keys(stores: Sequence[Store]) -> npt.NDArray[np.int64]:
     """A number a row, equal where the folded surfaces are: their 64-bit hash, so none is held."""
-    parts = [np.zeros(0, np.int64)]
-    for surfaces in _surfaces(stores):
-        coded = surfaces.dictionary_encode()
-        keys = np.array([hash(_fold(surface)) for surface in coded.dictionary.to_pylist()], np.int64)
-        parts.append(keys[coded.indices.to_numpy()])
-    return np.concatenate(parts)
+    return np.concatenate(
+        [np.zeros(0, np.int64), *(hashes(surfaces, _fold) for surfaces in _surfaces(stores))]
+    )
 
 
 def _surfaces(stores: Sequence[Store]) -> Iterator[pa.Array]:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from layerwise.errors import LayerwiseError
 from layerwise.models.layered import LayeredModel
+from layerwise.models.memory import within_memory
 from layerwise.text.batching import padded
 from layerwise.train.batches import TokenBatches
-from layerwise.train.memory import within_memory
 from layerwise.train.predictor import autocast
 from layerwise.train.tasks.task import Feature, Task
 

@@ -21,10 +21,10 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from layerwise.errors import InterruptedRunError, LayerwiseError, NumericError
 from layerwise.interruption import interruptible
 from layerwise.models.load import quiet
+from layerwise.models.memory import within_memory
 from layerwise.train.batches import LengthOrder
 from layerwise.train.callbacks import Epochs, Logbook, Patience, Report, Stop
 from layerwise.train.checkpoints import Best, Sealing
-from layerwise.train.memory import within_memory
 from layerwise.train.settings import TrainingSettings
 
 MEMORY_ADVICE = "lower --batch-size or --max-length, raise --accumulate, or take bf16"

@@ -13,13 +13,13 @@ from layerwise.models.anatomy import dissect
 from layerwise.models.engine import token_types
 from layerwise.models.heads import load_with_head
 from layerwise.models.locate import ModelFiles
+from layerwise.models.memory import within_memory
 from layerwise.models.pruned import take_out_heads
 from layerwise.models.tokenization import Tokenization, longest_window
 from layerwise.reports.answers import FilledMask
 from layerwise.text.batching import padded
 from layerwise.train.batches import TokenBatches
 from layerwise.train.data import Skipped
-from layerwise.train.memory import within_memory
 from layerwise.train.predictor import autocast
 from layerwise.train.tasks.task import Feature, batched
 from layerwise.types import TextRecord

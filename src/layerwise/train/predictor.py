@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from layerwise.models.memory import within_memory
 from layerwise.text.batching import padded
 from layerwise.train.batches import StateBatches, TokenBatches
-from layerwise.train.memory import within_memory
 from layerwise.train.tasks.task import Array, Example, Feature, Task, batched
 
 AT_ONCE = 1024

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from layerwise.train.memory import within_memory
+from layerwise.models.memory import within_memory
 from layerwise.train.predictor import autocast
 from layerwise.train.pretraining.batches import Frame, masked_pair, packed_batch
 from layerwise.train.pretraining.corpus import Corpus

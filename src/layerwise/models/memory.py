@@ -11,7 +11,7 @@ from layerwise.errors import DeviceMemoryError
 
 
 @contextmanager
-def within_memory(device: torch.device, advice: str) -> Iterator[None]:
+def within_memory(device: torch.device, advice: str, what: str = "a batch") -> Iterator[None]:
     """Around what may need too much memory; `advice` says which flags to lower.
 
     Raises:
@@ -22,7 +22,7 @@ def within_memory(device: torch.device, advice: str) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not _is_memory(error):
             raise
-        raise DeviceMemoryError(f"a batch does not fit in the memory of {device}: {advice}.") from error
+        raise DeviceMemoryError(f"{what} does not fit in the memory of {device}: {advice}.") from error
 
 
 def _is_memory(error: BaseException) -> bool:
