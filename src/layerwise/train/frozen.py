@@ -40,7 +40,7 @@ def remember_states(
     Args:
         folder: where what the memory does not hold is put while the process lives.
         processes: how many on this machine keep them, each for itself.
-        told: told after each batch how many texts are done.
+        told: told after each batch how many sequences are done.
 
     Raises:
         LayerwiseError: neither memory nor disk has room for them.

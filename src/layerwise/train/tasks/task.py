@@ -210,7 +210,7 @@ class Task(ABC):
         """The example as the model is asked about it, without what the answer would give away.
 
         Raises:
-            UsageError: it is not.
+            UsageError: it is none that the model can be asked about.
         """
         return example
 
