@@ -21,7 +21,7 @@ from transformers import BertForPreTraining
 from layerwise.models.load import quiet
 from layerwise.models.packed_pretraining import BertForPreTraining as Packed
 from layerwise.train.predictor import autocast
-from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
+from layerwise.train.pretraining.batches import Frame, PairDataset, packed_batch
 from layerwise.train.pretraining.corpus import Corpus, prepare
 from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.run import PretrainShape
@@ -114,7 +114,7 @@ def make_batches(shape: PretrainShape, pairs: int):  # type: ignore[no-untyped-d
             report=lambda said: None,
         )
         corpus = Corpus.load(Path(folder) / "corpus")
-        stream = PairStream(
+        stream = PairDataset(
             corpus,
             [list(range(len(corpus.documents) - 1))],
             shape.max_length,

@@ -48,7 +48,15 @@ class SourceEncodingError(SourceError):
 
 
 class ColumnError(SourceError):
-    """A column that was asked for is not in the source; the message lists those that are."""
+    """A column that was asked for is not in the source; the message lists those that are.
+
+    Attributes:
+        column: its name, where one is missing.
+    """
+
+    def __init__(self, message: str, column: str | None = None) -> None:
+        super().__init__(message)
+        self.column = column
 
 
 class TextTooLongError(LayerwiseError):

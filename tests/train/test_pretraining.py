@@ -18,7 +18,7 @@ from layerwise.models.packed_pretraining import BertForPreTraining as Packed
 from layerwise.reports.training import TrainingProgress
 from layerwise.train.evaluate import evaluate
 from layerwise.train.predict import predict
-from layerwise.train.pretraining.batches import Frame, PairStream, masked_pair, packed_batch
+from layerwise.train.pretraining.batches import Frame, PairDataset, masked_pair, packed_batch
 from layerwise.train.pretraining.corpus import Corpus, prepare, read_documents
 from layerwise.train.pretraining.documents import documents, sentences
 from layerwise.train.pretraining.masking import Masking
@@ -197,11 +197,11 @@ def test_a_place_of_the_stream_is_always_the_same_pair(corpus: Corpus) -> None:
     masking = Masking.of(tokenizer, whole_words=False)
     groups = [list(range(len(corpus.documents) - 1))]
 
-    def stream() -> PairStream:
-        return PairStream(corpus, groups, 64, frame, masking, seed=5, count=10_000)
+    def stream() -> PairDataset:
+        return PairDataset(corpus, groups, 64, frame, masking, seed=5, count=10_000)
 
     one, two = stream(), stream()
-    first_pass = len(one.first_pass)
+    first_pass = one.pass_length
     for place in (0, 7, first_pass - 1, first_pass, 2 * first_pass + 3):
         found, again = one[place], two[place]
         assert np.array_equal(found.input_ids, again.input_ids)

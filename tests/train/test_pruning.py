@@ -31,6 +31,7 @@ from layerwise.models.pruned import (
 )
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import finetune
+from layerwise.train.pruning import run as pruning_run
 from layerwise.train.pruning.importance import least_important
 from layerwise.train.pruning.run import PruneCuts, prune
 from layerwise.train.settings import TrainingSettings
@@ -227,10 +228,31 @@ def test_the_smallest_weights_become_zero(tmp_path: Path) -> None:
 def test_int8_is_close_and_small(trained: tuple[str, Path], tmp_path: Path) -> None:
     model, data = trained
     report = prune(model, tmp_path / "out", PruneCuts(int8=True), data=data)
-    before, _, quantised = report.rows
+    before, after, quantised = report.rows
     assert (tmp_path / "out" / "onnx" / "model_quantized.onnx").stat().st_size == quantised.bytes
     assert quantised.bytes < 0.6 * before.bytes  # in a model so small the graph itself counts
     assert quantised.scores["macro_f1"] > before.scores["macro_f1"] - 0.05
+    assert after.scores == before.scores
+
+
+def test_the_graph_in_int8_is_without_the_heads_that_are_removed(
+    trained: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the model beside it is measured with the attention that it had before."""
+    model, data = trained
+    attentions = []
+    speed = pruning_run._speed
+    monkeypatch.setattr(
+        pruning_run,
+        "_speed",
+        lambda subject, run: (
+            attentions.append(subject.encoder.config._attn_implementation) or speed(subject, run)
+        ),
+    )
+    whole = prune(model, tmp_path / "whole", PruneCuts(int8=True), data=data).rows[-1]
+    cut = prune(model, tmp_path / "cut", PruneCuts(heads=0.5, int8=True), data=data).rows[-1]
+    assert set(attentions) == {"sdpa"}
+    assert cut.bytes < whole.bytes - (whole.parameters - cut.parameters) / 2  # a byte a weight
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from layerwise.reports.prediction import Label, Prediction
 
 
+OF_TRAINED = ("pair_column", "id_column", "skip_bad", "beams", "top", "revision", "precision", "allow_pickle")
+"""Options that a shipped probe, which labels single texts, does not read."""
+
+
 def command(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -97,14 +102,12 @@ def command(
         )
         lines = _json(said) if as_json else (line for one in said for line in one.lines())
     else:
-        for name, given in (
-            ("--pair-column", pair_column),
-            ("--id-column", id_column),
-            ("--skip-bad", skip_bad or None),
-        ):
-            if given is not None:
+        for name in OF_TRAINED:
+            source_of = context.get_parameter_source(name)
+            if source_of is not None and source_of.name == "COMMANDLINE":
                 raise UsageError(
-                    f"{name} was given for a shipped probe, which labels single texts: leave it out."
+                    f"--{name.replace('_', '-')} was given for a shipped probe, which labels single texts in float32: leave "
+                    "it out."
                 )
         found = _probed(model, source, format, text_column, words_column, limit, device, batch_tokens)
         lines = _json(found) if as_json else _lines(found)

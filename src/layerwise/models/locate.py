@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from layerwise.errors import ModelNotFoundError, UnsafeWeightsError
@@ -23,15 +25,20 @@ class ModelFiles:
         name: as the user gave it.
         folder: where its files are.
         revision: the resolved commit of a Hub model, else None.
-        weights_sha256: one checksum over all weight files (of the file itself if there is one).
+        weights: the files that the weights are read from.
         pickled: whether the weights are pickles (only ever with the user's consent).
     """
 
     name: str
     folder: Path
     revision: str | None
-    weights_sha256: str
+    weights: tuple[Path, ...]
     pickled: bool = False
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """One checksum over all weight files (of the file itself if there is one); they are read for it."""
+        return _sha256(self.weights)
 
 
 def locate(name: str, revision: str | None = None, allow_pickle: bool = False) -> ModelFiles:
@@ -74,7 +81,7 @@ def _weights(name: str, folder: Path, commit: str | None, allow_pickle: bool) ->
     safe = safetensors_files(folder)
     if safe:
         _refuse_pointers(safe)
-        return ModelFiles(name, folder, commit, _sha256(safe))
+        return ModelFiles(name, folder, commit, tuple(safe))
     pickled = sorted({path for pattern in _PICKLED for path in folder.glob(pattern)})
     if not pickled:
         raise ModelNotFoundError(
@@ -85,7 +92,7 @@ def _weights(name: str, folder: Path, commit: str | None, allow_pickle: bool) ->
             f"the model {name!r} has only pickled weights ({pickled[0].name}), and loading a pickle can run code: "
             "convert them to safetensors, or pass --allow-pickle (allow_pickle=True) if you trust their source."
         )
-    return ModelFiles(name, folder, commit, _sha256(pickled), pickled=True)
+    return ModelFiles(name, folder, commit, tuple(pickled), pickled=True)
 
 
 def safetensors_files(folder: Path) -> list[Path]:
@@ -140,7 +147,7 @@ def _is_folder(name: str) -> bool:
         return False
 
 
-def _sha256(files: list[Path]) -> str:
+def _sha256(files: Sequence[Path]) -> str:
     digests = []
     for path in files:
         blob = path.resolve().name

@@ -55,10 +55,14 @@ def _names(feature: Any) -> tuple[list[str] | None, bool]:
     return (list(map(str, names)), listed) if isinstance(names, list) and names else (None, listed)
 
 
+def whole(number: Any) -> Any:
+    """A number as it was: where a row of a table has none, those of the others became floats."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _of_one(names: list[str]) -> Read:
     def read(value: Any) -> Any:
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
+        value = whole(value)
         if isinstance(value, int) and value < len(names):
             return names[value] if value >= 0 else None
         return value if value is None or isinstance(value, str) else str(value)

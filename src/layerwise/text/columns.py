@@ -96,7 +96,9 @@ class Columns:
                 texts = (options.text_column, options.pair_column)
                 if options.pair_column is not None and wanted in texts:
                     hint += "; name the texts with --text-column and --pair-column"
-                raise ColumnError(f"{name} has no column {wanted!r}: it has {listed(available)}{hint}.")
+                raise ColumnError(
+                    f"{name} has no column {wanted!r}: it has {listed(available)}{hint}.", wanted
+                )
         text = options.text_column or next((column for column in TEXT_COLUMNS if column in available), None)
         if text is None and options.words_column is None:
             taken = {*others, *options.no_text}
@@ -160,7 +162,7 @@ def refuse_columns(options: SourceOptions, name: str, available: Sequence[str], 
     for wanted in named:
         if wanted is not None and wanted not in available:
             raise ColumnError(
-                f"{name} has no column {wanted!r}: a file of this kind has {listed(available)}."
+                f"{name} has no column {wanted!r}: a file of this kind has {listed(available)}.", wanted
             )
     for wanted in options.keep:
         if wanted not in keep:

@@ -101,6 +101,6 @@ def _check(options: SourceOptions, names: Sequence[str], name: str) -> None:
             )
     for wanted in (options.words_column or "form", *options.keep):
         if wanted not in names:
-            raise ColumnError(f"{name} has no column {wanted!r}: it has {listed(names)}.")
+            raise ColumnError(f"{name} has no column {wanted!r}: it has {listed(names)}.", wanted)
     if options.words_column not in (None, "form"):
         raise ColumnError(f"{name} has its words in the column 'form': leave --words-column out.")

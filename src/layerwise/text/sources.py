@@ -53,6 +53,7 @@ class Sources:
         self.total_bytes = None if None in sizes else sum(size for size in sizes if size is not None)
         self._finished = 0
         self._stream: Stream | None = None
+        self._stdin: tuple[Stream, str] | None = None
         self._stdin_read = False
 
     @property
@@ -61,6 +62,19 @@ class Sources:
         if self.options.words_column is not None:
             return True
         return all(file.format in GIVE_WORDS for file in self.files)
+
+    def is_plain_text(self) -> bool:
+        """Whether it is all `.txt`, which has no columns; of stdin the first bytes tell, which this waits for.
+
+        Raises:
+            SourceError: stdin cannot be read.
+        """
+        return all(self._format_of(file) == ".txt" for file in self.files)
+
+    def _format_of(self, file: Location) -> str | None:
+        if file.format is None and self._stdin is None and not self._stdin_read:
+            self._stdin = file.stream()
+        return self._stdin[1] if file.format is None and self._stdin else file.format
 
     def kept_types(self) -> dict[str, Any]:
         """Arrow types of the columns to keep, where the source declares them: if it is all Parquet.
@@ -125,7 +139,7 @@ class Sources:
         if file.is_stdin and self._stdin_read:
             raise SourceError("stdin was read already and cannot be read again: put the texts into a file.")
         self._stdin_read |= file.is_stdin
-        stream, format = file.stream()
+        stream, format = (file.is_stdin and self._stdin) or file.stream()
         before = self._finished
         with stream:
             self._stream = stream

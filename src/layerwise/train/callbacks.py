@@ -71,7 +71,7 @@ class Logbook(TrainerCallback):
 
     def __init__(self, path: Path, report: Report | None) -> None:
         self.path, self._report = path, report
-        self.loop: Counted | None = None
+        self.loop: Counted  # the trainer, which is built with its callbacks
         self._began, self._first, self._loss = 0.0, 0, None
         self._scores: dict[str, float] = {}
 
@@ -79,7 +79,7 @@ class Logbook(TrainerCallback):
         """Called by the trainer."""
         self._began, self._first = time.perf_counter(), state.global_step
         logged = [line["tokens"] for line in state.log_history if "tokens" in line]
-        if self.loop is not None and self._first and logged:
+        if self._first and logged:
             self.loop.tokens_before = logged[-1]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -108,7 +108,7 @@ class Logbook(TrainerCallback):
             file.write(json.dumps(without_nan(line)) + "\n")
 
     def _progress(self, args: Any, state: Any) -> TrainingProgress:
-        tokens = 0 if self.loop is None else self.loop.tokens * args.world_size
+        tokens = self.loop.tokens * args.world_size
         seconds = time.perf_counter() - self._began
         return TrainingProgress(
             state.global_step, state.max_steps, self._loss, tokens, seconds, self._first, dict(self._scores)

@@ -105,7 +105,7 @@ def read_examples(
             on_bad_row=skipped if skipped.allowed else None,
         )
         sources = Sources(given, options)
-        if columns.text is None and all(file.format == ".txt" for file in sources.files):
+        if columns.text is None and sources.is_plain_text():
             sources.options = replace(options, text_column=None)  # the only column there
         records = sources.records()
     for record in _with_hint(records, columns, with_target):
@@ -141,7 +141,7 @@ def _with_hint(
         yield from records
     except ColumnError as error:
         for option, named, usual in _OPTIONS:
-            missing = any(f"no column '{one}': " in str(error) for one in usual)
+            missing = error.column in usual
             said = "; name the texts with --text-column and --pair-column" in str(error)
             if missing and not said and getattr(columns, named) is None and (with_target or named != "label"):
                 raise ColumnError(

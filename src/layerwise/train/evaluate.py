@@ -64,7 +64,7 @@ def evaluate(
         return EvaluationReport(
             "pretraining", name, masked, "masked_accuracy", scores, None, spent, tuple(notes)
         )
-    trained = load_trained(name, revision, allow_pickle).to_run()
+    trained = load_trained(files).to_run()
     task, skipped = trained.task, Skipped(skip_bad)
     if isinstance(task, Generation):
         task.beams = beams

@@ -92,8 +92,8 @@ def finetune(
     with ExitStack() as stack:
         with state.main_process_first():
             if state.is_main_process:
-                refuse(folder, document, resume, overwrite)
                 stack.enter_context(held(folder))
+                refuse(folder, document, resume, overwrite)
                 if folder.exists() and not resume:  # else nothing goes
                     models = [locate(one, revision, allow_pickle).folder for one in chosen.models(name)]
                     refuse_own_sources(folder, *models, *train, *(held_out or ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -81,7 +82,9 @@ class Finetuning:
         trained: Any = model
         if isinstance(model, LayeredModel) and model.frozen:
             assert isinstance(batches, TokenBatches)
-            processes = self.state.num_processes
+            processes = int(
+                os.environ.get("LOCAL_WORLD_SIZE", "1")
+            )  # torchrun says how many are on this machine
             remember_states(
                 model.to(self.device), flat, batches, task, self.precision, self.folder, processes, self._say
             )

@@ -8,7 +8,6 @@ sentence-transformers too.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +23,18 @@ from layerwise.models.engine import token_types
 from layerwise.models.heads import kind_of_head, load_with_head
 from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.load import load, quiet
-from layerwise.models.locate import ModelFiles, locate
+from layerwise.models.locate import ModelFiles
 from layerwise.models.pruned import take_out_heads
 from layerwise.models.shipped import TRAINED
 from layerwise.models.tokenization import longest_window
 from layerwise.models.tokenizer_files import save_tokenizer
 from layerwise.reports.wording import without_nan
 from layerwise.train.batches import TokenBatches
-from layerwise.train.run_folder import FINISHED
+from layerwise.train.run_folder import published
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.qa import QuestionAnswering
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Example, Task
-from layerwise.whole_file import open_to_readers
 
 HEAD = "head.safetensors"
 DECODER_TOKENIZER = "decoder_tokenizer"
@@ -117,35 +115,27 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
     Raises:
         OSError: a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / ".draft"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir()
     found: dict[str, Any] = {"format_version": FORMAT_VERSION, **task.document(), "base": base}
-    with quiet():
-        if isinstance(model, LayeredModel):
-            encoder, head = model.encoder, model.head
-            encoder.save_pretrained(draft)
-            found |= {"layers": list(model.layers), "frozen": model.frozen, "shares": head.shares}
-            found["outputs"] = None if head.linear is None else head.linear.out_features
-            tensors = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-            if tensors:
-                save_file(tensors, draft / HEAD)
-        else:
-            model.save_pretrained(draft)
-        save_tokenizer(task.tokenizer, draft, token_types(_bare(model, task)) > 1)
-        if isinstance(task, Generation) and task.target_tokenizer is not task.tokenizer:
-            task.target_tokenizer.save_pretrained(draft / DECODER_TOKENIZER)
-    if isinstance(model, PairModel) and model.head.mix is None:
-        found["pooling"] = PAIR_POOLING
-        _for_sentence_transformers(draft, model, task)
-    open_to_readers(draft)
-    for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
-        target = folder / path.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        path.replace(target)
-    draft.rmdir()
+    with published(folder) as draft:
+        with quiet():
+            if isinstance(model, LayeredModel):
+                encoder, head = model.encoder, model.head
+                encoder.save_pretrained(draft)
+                found |= {"layers": list(model.layers), "frozen": model.frozen, "shares": head.shares}
+                found["outputs"] = None if head.linear is None else head.linear.out_features
+                tensors = {
+                    name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()
+                }
+                if tensors:
+                    save_file(tensors, draft / HEAD)
+            else:
+                model.save_pretrained(draft)
+            save_tokenizer(task.tokenizer, draft, token_types(_bare(model, task)) > 1)
+            if isinstance(task, Generation) and task.target_tokenizer is not task.tokenizer:
+                task.target_tokenizer.save_pretrained(draft / DECODER_TOKENIZER)
+        if isinstance(model, PairModel) and model.head.mix is None:
+            found["pooling"] = PAIR_POOLING
+            _for_sentence_transformers(draft, model, task)
     written = folder / f"{TRAINED}.part"
     written.write_text(
         json.dumps(without_nan({**found, "training": document}), ensure_ascii=False, indent=1),
@@ -169,15 +159,14 @@ def _for_sentence_transformers(folder: Path, model: PairModel, task: Task) -> No
     )
 
 
-def load_trained(name: str, revision: str | None = None, allow_pickle: bool = False) -> Trained:
+def load_trained(files: ModelFiles) -> Trained:
     """A fine-tuned folder, or any checkpoint with a head that transformers knows.
 
     Raises:
         ModelError: it cannot be loaded, or has no trained head.
         UsageError: it is for no task that can be run.
     """
-    files = locate(name, revision, allow_pickle)
-    document = read_document(files)
+    name, document = files.name, read_document(files)
     if document is not None and "layers" in document:
         return _layered(files, document)
     kind = kind_of_head(files)

@@ -93,13 +93,13 @@ class Loop(Trainer):
         stop: Stop,
         *args: Any,
         lengths: Sequence[int] | None = None,
-        evaluator: Evaluate | None = None,
+        evaluator: Evaluate,
         meter: Meter | None = None,
         **kwargs: Any,
     ) -> None:
         self._end, self._lengths, self._evaluator, self._meter = stop, lengths, evaluator, meter
         self.tokens = self.padding = self.tokens_before = 0
-        self._stepped = False
+        self._loaded = False
         self.best = Best()
         with quiet():
             super().__init__(*args, **kwargs)
@@ -117,16 +117,21 @@ class Loop(Trainer):
 
         Raises:
             LayerwiseError: a checkpoint cannot be written, or that to go on from cannot be read.
+            DeviceMemoryError: model, optimizer and gradients do not fit.
             InterruptedRunError: Ctrl-C or SIGTERM; a checkpoint is written.
         """
-        began, self._stepped = kwargs.get("resume_from_checkpoint"), False
+        began, self._loaded = kwargs.get("resume_from_checkpoint"), False
         try:
-            with quiet(), interruptible() as self._end.interrupted:
+            with (
+                quiet(),
+                interruptible() as self._end.interrupted,
+                within_memory(self.args.device, MEMORY_ADVICE, "the training"),
+            ):
                 result = super().train(*args, **kwargs)
         except LayerwiseError:
             raise
         except Exception as error:
-            if began and not self._stepped:  # whatever its files hold
+            if began and not self._loaded:  # whatever its files hold
                 raise LayerwiseError(
                     f"the checkpoint {began} cannot be read ({' '.join(str(error).split())[:200]}): remove it, and --resume "
                     "goes on from the one before, or from the beginning."
@@ -147,10 +152,12 @@ class Loop(Trainer):
             )
         return result
 
+    def _load_rng_state(self, checkpoint: Any) -> None:
+        super()._load_rng_state(checkpoint)
+        self._loaded = True  # it is the last that is read of a checkpoint
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Scores of the dev part; as in transformers, their names begin with `eval_`."""
-        if self._evaluator is None:
-            return super().evaluate(*args, **kwargs)
         metrics = {f"eval_{name}": value for name, value in self._evaluator().items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -191,7 +198,7 @@ class Loop(Trainer):
             NumericError: the loss is no number; the batch is in `failed_batch.json`.
             DeviceMemoryError: the batch does not fit.
         """
-        self._stepped = True
+        self._loaded = True
         *others, last = inputs.get("parts", [inputs])
         with self.accelerator.no_sync(model):  # each device has parts of its own number
             losses = [self._pass(model, part, num_items_in_batch) for part in others]
@@ -236,7 +243,7 @@ def build_loop(
     collate: Callable[[Sequence[Any]], Any],
     loss: Callable[..., torch.Tensor] | None,
     lengths: Sequence[int] | None,
-    evaluator: Evaluate | None,
+    evaluator: Evaluate,
     patience: int | None,
     log: Path,
     report: Report | None,
@@ -247,7 +254,7 @@ def build_loop(
     logbook = Logbook(log, report)
     stop = Stop(minutes)
     callbacks: list[TrainerCallback] = [logbook, stop]
-    if patience is not None and evaluator is not None:
+    if patience is not None:
         callbacks.append(Patience(patience))
     loop = Loop(
         stop,
@@ -255,7 +262,7 @@ def build_loop(
         args=args,
         data_collator=collate,
         train_dataset=data,
-        eval_dataset=[] if evaluator is not None else None,
+        eval_dataset=[],  # the evaluator has it
         compute_loss_func=loss,
         callbacks=callbacks,
         lengths=lengths,

@@ -94,7 +94,7 @@ def _of_task(
     say: Callable[[str], None],
 ) -> Iterator[Prediction]:
     place, precision, tokens = how
-    trained = load_trained(files.name, files.revision, files.pickled).to_run()
+    trained = load_trained(files).to_run()
     task = trained.task
     if isinstance(task, Generation):
         task.beams = beams

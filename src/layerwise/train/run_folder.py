@@ -20,7 +20,7 @@ from layerwise.train.checkpoints import last_whole
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.task import DataColumns
-from layerwise.whole_file import check_folder, lock, whole_file
+from layerwise.whole_file import check_folder, lock, open_to_readers, whole_file
 
 RUN = "run.json"
 CHECKPOINTS = "checkpoints"
@@ -73,6 +73,8 @@ def refuse(
 ) -> None:
     """Refuse, before any work, a folder that belongs to something else, or to a run with other settings.
 
+    It has to be held: what a run may still choose is written here.
+
     Args:
         document: what has to be the same for a run to go on.
         prepared: what of it decides what was prepared: before the first checkpoint the rest may still be chosen, and
@@ -81,7 +83,6 @@ def refuse(
     Raises:
         UsageError: it does.
     """
-    check_folder(folder)
     if resume and overwrite:
         raise UsageError("--resume and --overwrite were given: expected one of them.")
     run = folder / RUN
@@ -135,8 +136,9 @@ def held(folder: Path) -> Iterator[None]:
     Where nothing may be written beside the folder there is no lock.
 
     Raises:
-        UsageError: another run has it.
+        UsageError: another run has it, or it is no folder.
     """
+    check_folder(folder)
     folder = folder.resolve()  # one lock, whatever links lead there
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.parent / f".{folder.name}.lock"
@@ -207,6 +209,26 @@ def publishing(folder: Path) -> Iterator[None]:
             f"the model cannot be written to {folder} ({said}): make room, and pass --resume, which goes on from the last "
             "checkpoint."
         ) from error
+
+
+@contextmanager
+def published(folder: Path) -> Iterator[Path]:
+    """A draft to write a model into; its files then become those of the folder, the config last.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    draft = folder / ".draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    yield draft
+    open_to_readers(draft)
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
+        target = folder / path.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        path.replace(target)
+    draft.rmdir()
 
 
 def _write(folder: Path, document: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwise.errors import LayerwiseError, SourceError
+from layerwise.text.formats import is_known
 from layerwise.text.jsonl import refuse_surrogates
 from layerwise.types import TextRecord
 
@@ -22,26 +23,32 @@ def squad_files(sources: Sequence[str | Path], format: str | None) -> list[Path]
     """
     if format is not None:
         return []
-    found: list[Path] = []
-    for path in (Path(source).expanduser() for source in sources):
-        if path.is_dir():
-            found += sorted(path.rglob("*.json*"))
-        else:
-            matching = [] if path.exists() else sorted(glob(str(path), recursive=True))  # noqa: PTH207 (absolute ones)
-            found += [Path(one) for one in matching] or [path]
-    named = [str(one) for one in sources]
-    ours = [one for one in named if _is_ours(one)]
-    if ours and len(ours) < len(named):
-        other = next(one for one in named if one not in ours)
+    found = [path for source in sources for path in _files(Path(source).expanduser())]
+    ours = [path for path in found if _is_ours(path)]
+    if ours and len(ours) < len(found):
+        other = next(path for path in found if path not in ours)
         raise SourceError(
             f"{ours[0]} and {other} were given: expected files of one kind, .json as SQuAD is published or tables and "
             ".jsonl; run them apart, or bring them into one form."
         )
-    return found if all(map(_is_ours, map(str, found))) else []
+    return ours
 
 
-def _is_ours(name: str) -> bool:
-    return name.lower().endswith((".json", ".json.gz"))
+def _files(path: Path) -> list[Path]:
+    """The file, or what of a folder or glob is JSON; hidden files were made by programs, not by the user."""
+    if path.is_dir():
+        inside = [one for one in path.rglob("*.json*") if not _is_hidden(one.relative_to(path))]
+    elif path.exists() or not (inside := [Path(one) for one in glob(str(path), recursive=True)]):  # noqa: PTH207 (absolute ones)
+        return [path]
+    return sorted(one for one in inside if one.is_file() and (_is_ours(one) or is_known(one.name)))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name.lower().endswith((".json", ".json.gz"))
 
 
 def read_squad(

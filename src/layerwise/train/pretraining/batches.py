@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,7 +50,7 @@ def masked_pair(corpus: Corpus, pair: Any, frame: Frame, masking: Masking, seed:
     return MaskedPair(masking.replace(ids, places, draw), types, places, ids[places], random_next)
 
 
-class PairStream(Dataset[MaskedPair]):
+class PairDataset(Dataset[MaskedPair]):
     """All pairs of a training, pass after pass over the documents: what stands at a place depends on the seed alone."""
 
     def __init__(
@@ -71,22 +72,18 @@ class PairStream(Dataset[MaskedPair]):
         return build_pairs(self._corpus, self._groups, self._longest, self._seed * 1_000_003 + number)
 
     @property
-    def first_pass(self) -> Pairs:
-        """The pairs of the first pass over the documents."""
-        return self._passes(0)
+    def pass_length(self) -> int:
+        """Pairs of the first pass over the documents, which are built here."""
+        return len(self._passes(0))
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, place: int) -> MaskedPair:
-        number = 0
-        while True:
-            if number == len(self._ends):
-                before = self._ends[-1] if self._ends else 0
-                self._ends.append(before + len(self._passes(number)))
-            if place < self._ends[number]:
-                break
-            number += 1
+        while not self._ends or place >= self._ends[-1]:
+            before = self._ends[-1] if self._ends else 0
+            self._ends.append(before + len(self._passes(len(self._ends))))
+        number = bisect_right(self._ends, place)
         pair = self._passes(number)[place - (self._ends[number - 1] if number else 0)]
         return masked_pair(self._corpus, pair, self._frame, self._masking, (self._seed, place))
 

@@ -1,4 +1,4 @@
-"""A corpus as token ids on the disk: prepared once, mapped into memory, the same for every process and every resume."""
+"""A corpus as token ids on the disk: prepared once, the same for every process and every resume."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Corpus:
 
     @classmethod
     def load(cls, folder: Path) -> Corpus:
-        """Map a prepared corpus into memory.
+        """Open a prepared corpus; its tokens stay on the disk, mapped into memory.
 
         Raises:
             SourceError: it is not whole.
@@ -90,7 +90,8 @@ def read_documents(source: str | Path, format: str | None, text_column: str | No
     """
     options = SourceOptions(text_column, format=format)
     for file in Sources(source, options).files:
-        yield from documents(Sources(file.address, options).records(), file.format == ".txt")
+        one = Sources(file.address, options)
+        yield from documents(one.records(), one.is_plain_text())
 
 
 def prepare(

@@ -19,10 +19,10 @@ from layerwise.models.load import quiet
 from layerwise.models.locate import locate
 from layerwise.models.tokenizer_files import save_tokenizer
 from layerwise.reports.training import PretrainReport, TrainingProgress
-from layerwise.text.locations import source_names
+from layerwise.text.locations import STDIN, source_names
 from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.loop import arguments, build_loop
-from layerwise.train.pretraining.batches import Frame, PairStream, packed_batch
+from layerwise.train.pretraining.batches import Frame, PairDataset, packed_batch
 from layerwise.train.pretraining.corpus import Corpus
 from layerwise.train.pretraining.held_out import HeldOut, split_documents
 from layerwise.train.pretraining.losses import Losses
@@ -33,9 +33,9 @@ from layerwise.train.pretraining.start import Source, Start, at_random, open_sou
 from layerwise.train.processes import this_process
 from layerwise.train.run_folder import (
     CHECKPOINTS,
-    FINISHED,
     LOG,
     held,
+    published,
     publishing,
     refuse,
     refuse_own_sources,
@@ -43,7 +43,6 @@ from layerwise.train.run_folder import (
 )
 from layerwise.train.settings import PRETRAINING, TrainingSettings, pick_precision, require_training
 from layerwise.train.surroundings import own_surroundings
-from layerwise.whole_file import open_to_readers
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -115,6 +114,11 @@ def pretrain(
     form = plain(shape, PretrainShape, "shape").filled(name)
     how = plain(settings, TrainingSettings, "settings").or_else(PRETRAINING)
     how.check()
+    if form.vocab_size is not None and STDIN in sources:
+        raise UsageError(
+            "'-' was given, and a corpus is read twice, for its vocabulary and for its token ids: put the texts into a "
+            "file, or go on from a model with --model and its vocabulary."
+        )
     if not isinstance(save_every, int) or save_every < 1:
         raise UsageError(f"save-every is {save_every!r}: expected a whole number of steps, at least 1.")
     if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes < float("inf")):
@@ -145,8 +149,8 @@ def pretrain(
     with ExitStack() as stack:
         with state.main_process_first():
             if state.is_main_process:
-                refuse(folder, document, resume, overwrite, PREPARED)
                 stack.enter_context(held(folder))
+                refuse(folder, document, resume, overwrite, PREPARED)
                 if not resume:
                     refuse_own_sources(folder, *([] if files is None else [files.folder]), *sources)
             torch.manual_seed(how.seed)  # heads that the files lack are drawn
@@ -198,9 +202,10 @@ class _Pretraining:
             self.how = self.how.filled(FURTHER_LR * BERT_WIDTH / int(start.model.config.hidden_size))
         assert self.how.steps is not None
         train, held = split_documents(corpus)
-        stream = PairStream(
+        data = PairDataset(
             corpus, train, self.shape.max_length, frame, masking, self.how.seed, self.how.steps * self.pairs
         )
+        pass_length = data.pass_length  # built before there are workers, which inherit them
         losses = Losses(self.pairs)
         scorer = HeldOut(corpus, held, self.shape.max_length, frame, Masking.of(tokenizer, False))
 
@@ -208,7 +213,7 @@ class _Pretraining:
             return scorer.scores(loop.model, self.device, self.precision)
 
         checkpoint = resume_from(self.folder) if resume else None
-        loop = self._loop(start.model, stream, losses, evaluate, first=checkpoint is None)
+        loop = self._loop(start.model, data, losses, evaluate, first=checkpoint is None)
         began = time.perf_counter()
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         tokens, before = loop.all_tokens(), loop.tokens_before
@@ -234,7 +239,7 @@ class _Pretraining:
             tokens=int(corpus.sentences[-1]),
             steps=result.global_step,
             trained_tokens=tokens,
-            passes=self.how.steps * self.pairs / max(len(stream.first_pass), 1),
+            passes=self.how.steps * self.pairs / max(pass_length, 1),
             scores=scores,
             precision=self.precision,
             seconds=seconds,
@@ -254,7 +259,7 @@ class _Pretraining:
     def _loop(
         self,
         model: Any,
-        stream: PairStream,
+        data: PairDataset,
         losses: Losses,
         evaluate: Callable[[], dict[str, float]],
         first: bool,
@@ -275,14 +280,14 @@ class _Pretraining:
             eval_steps=self.save_every,
             save_strategy="steps",
             save_steps=self.save_every,
-            # They inherit corpus and pairs, which other ways to start them would copy.
+            # They inherit corpus and pairs of the first pass, which other ways to start them would copy.
             dataloader_num_workers=4 if forking else 0,
             dataloader_multiprocessing_context="fork" if forking else None,
         )
         return build_loop(
             model,
             args,
-            stream,
+            data,
             collate=packed_batch,
             loss=losses,
             lengths=None,
@@ -298,13 +303,7 @@ class _Pretraining:
         """The model, with the dropout of fine-tuning in its config, and its tokenizer."""
         for name, value in dropouts.items():
             setattr(model.config, name, value)
-        draft = self.folder / ".draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        with quiet():
+        with published(self.folder) as draft, quiet():
             model.save_pretrained(draft)
-        save_tokenizer(tokenizer, draft, takes_types=True)
-        open_to_readers(draft)
-        for path in sorted(draft.iterdir(), key=lambda path: path.name == FINISHED):
-            path.replace(self.folder / path.name)
-        draft.rmdir()
+            save_tokenizer(tokenizer, draft, takes_types=True)
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)

@@ -77,8 +77,12 @@ def quantise(subject: Subject, folder: Path) -> Callable[..., dict[str, Tensor]]
     path = folder / PATH
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_name("model.onnx")
+    attention = model.config._attn_implementation
     model.set_attn_implementation("eager")
-    write_graph(_Outputs(model, names, outputs), whole, example, outputs, 512, "leave --int8 out")
+    try:
+        write_graph(_Outputs(model, names, outputs), whole, example, outputs, 512, "leave --int8 out")
+    finally:
+        model.set_attn_implementation(attention)
     with _silent():
         quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True)
     for one in path.parent.glob("model.onnx*"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -140,13 +141,14 @@ def prune(
             notes += [
                 "The graph in int8 is for onnxruntime (onnx/model_quantized.onnx); the weights beside it are whole."
             ]
-            run = quantise(subject, folder)
         take_out_heads(subject.encoder)
+        if cuts.int8:
+            run = quantise(subject, folder)
         say("measuring the pruned model")
         after = [_measured("after", subject, folder)]
         if cuts.int8:
             after.append(_measured("after, int8", subject, folder, run))
-        (folder / PRUNED).write_text(_as_json(_named(cuts)), "utf-8")
+        (folder / PRUNED).write_text(json.dumps(_named(cuts), indent=1) + "\n", "utf-8")
     return PruneReport(
         model=name,
         output=str(target),
@@ -268,9 +270,3 @@ def _named(cuts: PruneCuts) -> dict[str, Any]:
         "magnitude": cuts.magnitude,
         "int8": cuts.int8,
     }
-
-
-def _as_json(document: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(document, indent=1) + "\n"

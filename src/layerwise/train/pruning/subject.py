@@ -109,7 +109,7 @@ class TrainedSubject(Subject):
     def __init__(
         self, files: ModelFiles, data: Sequence[str], columns: DataColumns, skipped: Skipped
     ) -> None:
-        trained = load_trained(files.name, files.revision, files.pickled)
+        trained = load_trained(files)
         self.task, self.document = trained.task, trained.document
         self.examples = list(read_examples(type(self.task), data, columns, skipped)) if data else []
         self.examples = list(map(self.task.fitting, known_to(self.task, self.examples, skipped)))

@@ -16,6 +16,7 @@ from layerwise.errors import SourceError, UsageError
 from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.reports.answers import Shares, TextLabel
+from layerwise.text.class_names import whole
 from layerwise.text.sources import SourceOptions
 from layerwise.train.tasks.task import (
     Array,
@@ -61,9 +62,7 @@ class Classification(Task):
                 f"{record.place}: the label {name!r} is {label!r}; expected one class, a text or a number "
                 "(a list of tags is for ner): correct the row, or leave such rows out with --skip-bad."
             )
-        if isinstance(label, float) and label.is_integer():
-            label = int(label)  # a column of whole numbers is one of floats where a row has none
-        return Example(replace(record, kept={}), str(label))
+        return Example(replace(record, kept={}), str(whole(label)))
 
     @classmethod
     def labels_of(cls, examples: Sequence[Example], column: str = "label") -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from layerwise.ops.bio import (
 )
 from layerwise.reports.answers import Entity, TaggedText, TaggedWord
 from layerwise.reports.wording import counted
+from layerwise.text.class_names import whole
 from layerwise.text.sources import SourceOptions
 from layerwise.text.words import parse_words
 from layerwise.train.tasks.classify import class_scores
@@ -89,8 +90,8 @@ class Tagging(Task):
                 value = parse_words(value)
             except UsageError as error:
                 raise SourceError(f"{record.place}, column {name!r}: {error}") from error
-        if isinstance(value, list):  # numbers of classes are floats where a table has an empty one somewhere
-            value = [int(tag) if isinstance(tag, float) and tag.is_integer() else tag for tag in value]
+        if isinstance(value, list):
+            value = list(map(whole, value))
         if not isinstance(value, list) or not all(isinstance(tag, str | int) for tag in value):
             raise SourceError(
                 f"{record.place}: the column {name!r} is {str(value)[:60]!r}; expected a list with a tag a word: name "

@@ -18,6 +18,7 @@ from layerwise.models.tokenization import Tokenization
 from layerwise.ops.squad import squad_scores
 from layerwise.reports.answers import Answer
 from layerwise.reports.wording import counted
+from layerwise.text.class_names import whole
 from layerwise.text.sources import SourceOptions
 from layerwise.train.tasks.task import Array, DataColumns, Example, Feature, Task, mean_over
 from layerwise.types import TextRecord
@@ -261,15 +262,10 @@ def _answers(record: TextRecord, name: str) -> GivenAnswers:
             f"{record.place}: {name!r} has {len(texts)} texts and {len(starts)} starts: expected as many, texts and "
             "numbers; correct the row, or leave such rows out with --skip-bad."
         )
-    kept = [(text, _whole(start)) for text, start in zip(texts, starts, strict=True) if text]
+    kept = [(text, whole(start)) for text, start in zip(texts, starts, strict=True) if text]
     for text, start in kept:
         _refuse_elsewhere(record, text, start)
     return GivenAnswers(tuple(text for text, _ in kept), kept[0][1] if kept else None)
-
-
-def _whole(number: Any) -> Any:
-    """A number that a table made a float of as it was."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _refuse_elsewhere(record: TextRecord, text: str, start: Any) -> None:

@@ -103,9 +103,6 @@ class Generation(Task):
                 ids = None if target is None else target.sequences[0].input_ids
                 yield [Feature(window.input_ids, window.token_type_ids, np.arange(0), ids)]
 
-    def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
-        raise AssertionError("sources and targets are encoded together, by featurise")
-
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         return cross_entropy(outputs["logits"], labels, num_items_in_batch)
 

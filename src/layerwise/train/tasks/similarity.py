@@ -75,12 +75,10 @@ class SimilarityTask(Task):
         if example.target is not None:
             target = np.float32((example.target - self.lowest) / (self.highest - self.lowest))
         halves = []
-        for sequence, first in ((0, 0), (1, encoded.apart.first_sequence)):
+        for first in (0, encoded.apart.first_sequence):
             window = encoded.sequences[first]
             # sentence-transformers' mean has the special tokens in it, and so the folder is right there too.
-            halves.append(
-                Feature(window.input_ids, window.token_type_ids, np.arange(len(window)), owner=sequence)
-            )
+            halves.append(Feature(window.input_ids, window.token_type_ids, np.arange(len(window))))
         halves[0].target, halves[0].other = target, halves[1]
         return halves[:1]
 

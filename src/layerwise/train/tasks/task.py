@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -182,13 +183,13 @@ class Task(ABC):
         """
         return ()
 
-    @abstractmethod
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
-        """The sequences of an example, with targets if it has one.
+        """The sequences of an example, with targets if it has one; for tasks that leave `featurise` as it is.
 
         Raises:
             SourceError: a label that was not seen in training.
         """
+        raise NotImplementedError
 
     def featurise(self, examples: Sequence[Example]) -> Iterator[list[Feature]]:
         """The sequences of each example; texts that are cut at their end are counted.
@@ -316,10 +317,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, items: Any, weight: Tensor | N
 
 def most_frequent(values: Iterable[Any]) -> Any:
     """The most frequent value; of equals the first seen."""
-    counts: dict[Any, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return max(counts, key=lambda value: counts[value])
+    return Counter(values).most_common(1)[0][0]
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
