@@ -123,3 +123,26 @@ def test_the_sts_benchmark_needs_no_columns_named(tmp_path: Path) -> None:
     )
     assert run(numbered).status == 0
     assert layerwise.open(tmp_path / "p").units()["4"].to_pylist() == ["3.2", "3.2"]
+
+
+@pytest.mark.parametrize("limits", [["", ""], ["--limit 1", ""]])
+@pytest.mark.parametrize("values", [[None, 2.0, 1.5], [1, 2.5, None]])
+def test_the_type_of_a_column_does_not_depend_on_how_many_texts_are_taken_at_first(
+    tmp_path: Path, limits: list[str], values: list[float | None]
+) -> None:
+    source, long = tmp_path / "a.jsonl", "the sea " * 9000  # a chunk of its own
+    rows = [{"text": "short" if n else long, "n": value} for n, value in enumerate(values)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for limit in limits:
+        assert run(f"extract {source} -o {tmp_path / 'o.lance'} --keep n --layers 0 {limit}").status == 0
+    assert layerwise.open(tmp_path / "o.lance").units()["n"].to_pylist() == values
+
+
+def test_a_bad_row_behind_the_limit_does_no_harm(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text": "a", "n": 1}\n{"text": 5, "n": 2}\n', encoding="utf-8")
+    command = f"extract {source} -o {tmp_path / 'o.lance'} --keep n --layers 0"
+    assert run(f"{command} --limit 1").status == 0
+    assert layerwise.open(tmp_path / "o.lance").units()["n"].to_pylist() == [1]
+    refused = run(command)
+    assert refused.status == 1 and "a.jsonl, line 2" in refused.err

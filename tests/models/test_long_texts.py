@@ -196,6 +196,20 @@ def test_a_text_vector_is_the_mean_of_all_its_tokens_in_all_windows() -> None:
             assert np.abs(states.hidden_states[:, 0] - expected).max() < 1e-5
 
 
+def test_the_last_token_of_a_pair_is_that_of_its_second_text() -> None:
+    """Also where the first has windows of its own, which are behind those of the second."""
+    encoder = shared_encoder("wordpiece")
+    pair = (" ".join(SENTENCES[:8]), "The cat sleeps.")
+    [tokens] = encoder.encode([pair], max_length=40)
+    assert tokens.num_windows > 1 and tokens.units[-1].sequence_id == 1
+    [last] = encoder.encode([pair], unit="text", pooling="last_token", max_length=40)
+    assert np.abs(last.hidden_states[:, 0] - tokens.hidden_states[:, -1]).max() < 1e-5
+    [closing] = encoder.encode([pair], unit="text", pooling="last_with_special", max_length=40)
+    apart = tiny_tokenizer("wordpiece")(*pair, truncation="only_first", max_length=40)
+    first = reference_states("wordpiece", apart["input_ids"], apart["token_type_ids"])
+    assert np.abs(closing.hidden_states[:, 0] - first[:, -1]).max() < 1e-5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

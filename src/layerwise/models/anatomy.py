@@ -84,13 +84,16 @@ def _blocks(model: nn.Module, number: int) -> tuple[tuple[nn.Module, ...], tuple
 
 def _positions(model: nn.Module, config: Any) -> tuple[int | None, int | None]:
     """(padding index that positions start after, longest sequence)."""
+    limit = getattr(config, "max_position_embeddings", None)
+    limit = limit if isinstance(limit, int) and limit > 0 else None
     for name, module in model.named_modules():
         table = getattr(module, "weight", None)  # not always an nn.Embedding: I-BERT quantises it
         if name.endswith("position_embeddings") and isinstance(table, Tensor) and table.ndim == 2:
             start = getattr(module, "padding_idx", None)
-            return start, len(table) - (0 if start is None else start + 1)
-    limit = getattr(config, "max_position_embeddings", None)
-    return None, limit if isinstance(limit, int) and limit > 0 else None
+            rows = len(table) - (0 if start is None else start + 1)
+            # YOSO and MRA have two rows more than they take.
+            return start, rows if limit is None else min(rows, limit)
+    return None, limit
 
 
 @contextmanager

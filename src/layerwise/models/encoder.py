@@ -48,6 +48,7 @@ class Encoder:
         max_length: most tokens of one window, special tokens included.
         text_pooling: the default pooling of texts: `mean`, or what a folder that `ship` or `finetune similarity` wrote says.
         self_check: how the model runs, packed or padded, and why.
+        weights_sha256: one checksum over the weight files, as they were when they were loaded.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Encoder:
         batch_tokens: int | None = None,
     ) -> None:
         self.files = files
+        self.weights_sha256 = files.weights_sha256  # now: the files may be replaced later
         self.loaded = loaded
         self.engine = engine
         self.self_check = self_check
@@ -312,7 +314,7 @@ class Encoder:
         return {
             "model": self.files.name,
             "revision": self.files.revision,
-            "weights_sha256": self.files.weights_sha256,
+            "weights_sha256": self.weights_sha256,
             "architecture": type(self.engine.model).__name__,
             "tokenizer_sha256": self.tokenizer_sha256,
             "num_hidden_layers": self.num_hidden_layers,

@@ -156,6 +156,9 @@ def _text_rows(text: EncodedText, pooling: str) -> _TextRows:
     else:
         end, row = np.array([len(text.text), len(apart.text)]), text.sequence_id
     start = np.zeros(len(end), np.int64)
+    last = np.flatnonzero(np.diff(row, append=len(end)))  # of each row's own tokens, which are in order
+    final = np.full(len(end), -1)
+    final[row[last]] = window[last]
     if pooling.endswith("_with_special"):
         special = _join([np.full(len(places), number) for number, places in text.special])
         window = _join([window, special])
@@ -166,8 +169,11 @@ def _text_rows(text: EncodedText, pooling: str) -> _TextRows:
         opening = [0] if apart is None else [0, apart.first_sequence]
         row = np.arange(0 if text.cls_position is None else len(end))
         window, position = np.array(opening)[row], np.full(len(row), text.cls_position or 0)
-    elif pooling in ("last_token", "last_with_special"):
-        order = np.lexsort((position, window, row))
+    elif pooling == "last_token":
+        window, position, row = window[last], position[last], row[last]
+    elif pooling == "last_with_special":  # of a pair in several windows the last is not that of its end
+        ending = np.flatnonzero((window == final[row]) | (final[row] < 0))
+        order = ending[np.lexsort((position[ending], window[ending], row[ending]))]
         last = order[np.flatnonzero(np.diff(row[order], append=len(end)))]
         window, position, row = window[last], position[last], row[last]
     number = start if apart is None else np.arange(2)

@@ -1,10 +1,10 @@
 """Columns copied from the source: which type they get, which value a row gets.
 
-A column's type is the one that a Parquet source declares, else that of its values in the first
-chunk: bool, int64, float64, string, binary, a decimal, a date or timestamp, or a list of these. What
-fits none of them (mixed values, dicts, lists of lists, times of day) is stored as a string: a string
-as it is, what JSON knows as its JSON text, the rest as Python prints it. Later values are taken if
-nothing of them is lost, and refused otherwise.
+A column's type is the one that a Parquet source declares, else that of its first values: bool,
+int64, float64, string, binary, a decimal, a date or timestamp, or a list of these. What fits none of
+them (mixed values, dicts, lists of lists, times of day) is stored as a string: a string as it is,
+what JSON knows as its JSON text, the rest as Python prints it. Later values are taken if nothing of
+them is lost, and refused otherwise.
 """
 
 from __future__ import annotations
@@ -37,9 +37,12 @@ _PLAIN = (
 
 
 def kept_types(
-    chunk: Chunk, unit: str, declared: Mapping[str, pa.DataType] | None = None
+    chunk: Chunk,
+    unit: str,
+    declared: Mapping[str, pa.DataType] | None = None,
+    first: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, pa.DataType]:
-    """Arrow types of the kept columns: as the source declares them, else from the first chunk's values.
+    """Arrow types of the kept columns: as the source declares them, else from the `first` values, or the chunk's.
 
     Raises:
         SourceError: a kept column has the name of one of the store's own.
@@ -51,7 +54,8 @@ def kept_types(
             )
             raise SourceError(f"the column {name!r} cannot be kept, it is a name of the store's own: {way}.")
     stated = {name: _stored(kind, unit) for name, kind in (declared or {}).items()}
-    return {name: stated.get(name) or _type_of(_values(chunk.kept[name], unit)) for name in chunk.kept}
+    values = {**chunk.kept, **(first or {})}
+    return {name: stated.get(name) or _type_of(_values(values[name], unit)) for name in chunk.kept}
 
 
 def _stored(kind: pa.DataType, unit: str) -> pa.DataType | None:

@@ -90,6 +90,7 @@ class StoreWriter:
     Attributes:
         path: the store's folder.
         bytes_written: size of the data files committed by this writer.
+        first: values of the kept columns that a new store has their types from; by default those of its first chunk.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any], shape: Shape, commit_bytes: int) -> None:
@@ -100,6 +101,7 @@ class StoreWriter:
         self._dataset: lance.LanceDataset | None = None
         self._overwrite = False
         self._declared: Mapping[str, pa.DataType] = {}
+        self.first: Mapping[str, Sequence[Any]] = {}
         self._counts = Counts(0, 0, 0)
         self._waiting: list[tuple[Chunk, pa.Table]] = []
         self._resumed = self._failed = False
@@ -127,7 +129,7 @@ class StoreWriter:
             run: what the run is, JSON-ready; goes into the metadata.
             columns: store column to the size of its vectors.
             store_dtype, unit, pairs, ids: what the schema depends on.
-            kept: types of kept columns where the source declares them; else those of the first values.
+            kept: types of kept columns where the source declares them; else those of the `first` values.
             resume: go on in a store of the same run.
             overwrite: remove a store that is there once the first texts are here; never anything else.
             commit_bytes: commit when this much is waiting; default `COMMIT_BYTES`.
@@ -181,7 +183,7 @@ class StoreWriter:
         if self._dataset is not None:  # an empty one is falsy
             table = to_table(chunk, self._dataset.schema, self._shape.unit)
         else:  # a first chunk that is refused makes no store, and costs none that is to be overwritten
-            kept = kept_types(chunk, self._shape.unit, self._declared)
+            kept = kept_types(chunk, self._shape.unit, self._declared, self.first)
             schema = self._shape.schema(kept, self._document())
             table = to_table(chunk, schema, self._shape.unit)
             self._create(schema)

@@ -152,9 +152,15 @@ class Loop(Trainer):
             )
         return result
 
+    def _load_scaler(self, checkpoint: Any) -> None:
+        super()._load_scaler(checkpoint)
+        self._loaded = True  # behind weights, optimizer and state
+
     def _load_rng_state(self, checkpoint: Any) -> None:
+        """Called behind the first batch where an epoch is gone on with."""
+        self._loaded = False
         super()._load_rng_state(checkpoint)
-        self._loaded = True  # it is the last that is read of a checkpoint
+        self._loaded = True
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Scores of the dev part; as in transformers, their names begin with `eval_`."""
