@@ -222,6 +222,66 @@ def test_germeval_numbers_its_rows(write: Write, end: str) -> None:
     assert read(numbered, keep=("pos", "label"))[0].kept == {"pos": ["NE", "VVFIN"], "label": ["B-LOC", "O"]}
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "0\tHer\tO\n1\tTuvalu\tB-LOC\n\n0\tIn\tO\n1\tit\tO\n",  # WikiNEuRal
+        "1\tHer\tO\n2\tTuvalu\tB-LOC\n\n3\tIn\tO\n4\tit\tO\n",
+        "# text = Her Tuvalu\n1\tHer\tO\t-\t-\n2\tTuvalu\tB-LOC\t-\tanna\n\n1\tIn\tO\t-\t-\n2\tit\tO\t-\t-\n",
+        "O\tHer\nB-LOC\tTuvalu\n\nO\tIn\nO\tit\n",  # MIT Movie
+        "###MEDLINE:95369245\n\nHer\tO\nTuvalu\tB-LOC\n\n###MEDLINE:95369246\n\nIn\tO\nit\tO\n",  # JNLPBA
+        "## klue-ner-v1_train_0\t<Her Tuvalu:LC>\nHer\tO\nTuvalu\tB-LOC\n\n## klue-ner-v1_train_1\tIn it\nIn\tO\nit\tO\n",
+        "Word\tTag\nHer\tO\nTuvalu\tB-LOC\n\nIn\tO\nit\tO\n",
+        "# newdoc\nHer X O\nTuvalu X B-LOC\n\n# document_id = x0\nIn X O\nit X O\n",
+        "# global.columns = FORM TAG\nHer O\nTuvalu B-LOC\n\nIn O\nit O\n",
+    ],
+)
+@pytest.mark.parametrize("ending", ["conll", "iob2"])
+def test_where_published_sets_have_words_and_tags(write: Write, rows: str, ending: str) -> None:
+    first, second = read(write(f"train.{ending}", rows), keep=("label",))
+    assert (first.text, second.text) == ("Her Tuvalu", "In it")
+    assert (first.kept, second.kept) == ({"label": ["O", "B-LOC"]}, {"label": ["O", "O"]})
+
+
+def test_words_that_begin_with_a_hash_are_words(write: Write) -> None:
+    rows = "#\tO\n##\tO\n#id\tO\n#a=b\tO\n\n## O\n# O\n"
+    assert texts(write("tweets.conll", rows)) == ["# ## #id #a=b", "## #"]
+
+
+def test_tags_without_places_named_txt(write: Write) -> None:
+    """Few-NERD's tags have no B- and I-; the empty lines say that there are sentences."""
+    file = write("train.txt", "Anna\tperson-actor\nsings\tO\n\nParis\tlocation-city\nsleeps\tO\n")
+    with pytest.raises(SourceError, match="pass --format conll to read it so"):
+        texts(file)
+    assert texts(file, format="conll") == ["Anna sings", "Paris sleeps"]
+    assert texts(write("verse.txt", "two words\n\nmore words\nand words\n")) == [
+        "two words",
+        "",
+        "more words",
+        "and words",
+    ]
+
+
+def test_columns_by_number_beside_a_header_or_without_one(write: Write) -> None:
+    table = write(
+        "train.tsv", "index\tsentence1\tsentence2\tgold_label\n0\tA man sings.\tHe is loud.\tneutral\n"
+    )
+    with pytest.raises(
+        ColumnError, match=r"has names in its first line .*: name columns by them, not by num"
+    ):
+        read(table, text_column="1", pair_column="2", keep=("3",))
+    bare = write("sts.csv", "main,MSRvid,5.0,A man sings.,A man is singing.\nmain,x,1.0,A cat.,The sea.\n")
+    with pytest.raises(
+        ColumnError, match="has no column 'score' .*every column is named by its number"
+    ) as error:
+        read(bare, text_column="3", pair_column="4", keep=("score",))
+    assert error.value.column == "score"
+    yelp = write(
+        "yelp.csv", '"1","The food was cold, the wine was warm and the staff was rude."\n"2","Nice."\n'
+    )
+    assert texts(yelp, text_column="1")[1] == "Nice."  # '1' is the label of the first row too
+
+
 def test_sst_2(write: Write) -> None:
     train = write("train.tsv", "sentence\tlabel\na warm , witty film \t1\nit 's \"dull \t0\n")
     first, second = read(train, keep=("label",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
@@ -14,6 +16,31 @@ PATTERN = (TRAIN, TRAIN, TRAIN, DEVELOPMENT, TEST)
 
 CUT = (TRAIN, TRAIN, TRAIN, TRAIN, DEVELOPMENT)
 """What a given training part is cut into if no development part is given."""
+
+
+SPELLINGS = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "dev": DEVELOPMENT,
+    "development": DEVELOPMENT,
+    "val": DEVELOPMENT,
+    "valid": DEVELOPMENT,
+    "validation": DEVELOPMENT,
+    "trial": DEVELOPMENT,  # SemEval
+    "test": TEST,
+    "testing": TEST,
+    "testa": DEVELOPMENT,  # as CoNLL-2002 and 2003 name their files
+    "testb": TEST,
+    "devtest": TEST,  # FLORES
+}
+"""What the value of a split column may be, or have in it as a word (`en_ewt-ud-train.conllu`)."""
+
+
+def part_in(value: object) -> int | None:
+    """The part that a value names, as a word of it; None if it names none, or several."""
+    words = re.findall(r"[a-z]+", str(value).lower())
+    found = {SPELLINGS[word] for word in words if word in SPELLINGS}
+    return found.pop() if len(found) == 1 else None
 
 
 def draw_parts(

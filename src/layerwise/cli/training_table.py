@@ -12,6 +12,9 @@ from layerwise.reports.wording import counted
 if TYPE_CHECKING:
     from layerwise.reports.training import EvaluationReport, FinetuneReport, PretrainReport, PruneReport
 
+SHOWN = 12
+"""Classes that are named."""
+
 _PER_CENT = ("bleu", "chrf")
 _NAMES = {
     "accuracy": "accuracy",
@@ -55,6 +58,9 @@ def print_finetuned(report: FinetuneReport) -> None:
         f"{report.task} with {report.head} of {report.model}: {report.examples:,} examples, "
         f"{report.dev_examples:,} to choose the weights by; learning rate {report.lr:g}, {report.precision}"
     )
+    if report.classes:
+        shown = ", ".join(report.classes[:SHOWN]) + (", …" if len(report.classes) > SHOWN else "")
+        out.print(f"{counted(len(report.classes), 'class', 'classes')}: {shown}")
     out.print()
     _print_scores(report.scores, report.metric, report.majority, ("before training", report.untrained))
     out.print()

@@ -58,6 +58,7 @@ class FinetuneReport:
         epochs, lr: passes over the data, and the highest learning rate.
         layers, shares: the layers in the mix and their shares; empty without a mix.
         padding: share of the training tokens that was padding.
+        classes: what is told apart: classes, kinds of entities, labels of words; empty where it is none of these.
         notes: what a user should know.
     """
 
@@ -79,6 +80,7 @@ class FinetuneReport:
     seconds: float
     tokens_per_second: float
     padding: float
+    classes: tuple[str, ...] = ()
     layers: tuple[int | str, ...] = ()
     shares: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,28 +10,22 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from layerwise.analysis.resampling import FEWEST
-from layerwise.analysis.split import CUT, DEVELOPMENT, NAMES, PATTERN, TEST, TRAIN, draw_parts
+from layerwise.analysis.split import (
+    CUT,
+    DEVELOPMENT,
+    NAMES,
+    PATTERN,
+    SPELLINGS,
+    TEST,
+    TRAIN,
+    draw_parts,
+    part_in,
+)
 from layerwise.errors import LabelError, UsageError
 from layerwise.reports.probing import Part
 from layerwise.reports.wording import counted
 from layerwise.store.reader import Store
 from layerwise.study.labels import Labelled, require_column
-
-SPELLINGS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "dev": DEVELOPMENT,
-    "development": DEVELOPMENT,
-    "val": DEVELOPMENT,
-    "valid": DEVELOPMENT,
-    "validation": DEVELOPMENT,
-    "test": TEST,
-    "testing": TEST,
-    "testa": DEVELOPMENT,  # as CoNLL-2002 and 2003 name their files
-    "testb": TEST,
-    "devtest": TEST,  # FLORES
-}
-"""What the value of a split column may be, or have in it as a word (`en_ewt-ud-train.conllu`)."""
 
 MANY = 2_000
 """From so many groups on one division is enough, and folds would take five times as long."""
@@ -155,13 +148,12 @@ def _given(store: Store, found: Labelled, split: str) -> Int[ndarray, " rows"]:
 
 
 def _meaning(value: object, split: str) -> int:
-    words: Iterable[str] = re.findall(r"[a-z]+", str(value).lower())
-    found = {SPELLINGS[word] for word in words if word in SPELLINGS}
-    if len(found) != 1:
+    found = part_in(value)
+    if found is None:
         raise LabelError(
             f"the column {split!r} has the value {value!r}, which names no part: expected one of {', '.join(SPELLINGS)}."
         )
-    return found.pop()
+    return found
 
 
 def _check(found: Labelled, parts: Int[ndarray, " rows"], split: str | None) -> None:

@@ -15,7 +15,7 @@ from layerwise.types import TextRecord
 TEXT_COLUMNS = ("text", "sentence")
 """Where the text is looked for when no column is named; else in the only string column."""
 
-IDENTIFIER = re.compile(r"(?i:(^|[_ -])(id|idx|guid|uuid|index)$)|[a-z](Id|ID)$")
+IDENTIFIER = re.compile(r"(?i:(^|[_ -])(q?id|idx|guid|uuid|index)$)|[a-z](Id|ID)$")
 """Names of columns that hold no text, though their values are strings."""
 
 
@@ -31,6 +31,7 @@ class SourceOptions:
         keep: columns to hand on.
         format: how to read the source (`formats.FORMATS`), whatever its ending; None: by its ending.
         no_text: columns that are not the text, where it is not named: an answer that is there and is not asked for.
+        also: columns to hand on where they are there.
         on_bad_row: told of a row that cannot be used, which is then left out; None: such a row is raised.
     """
 
@@ -41,6 +42,7 @@ class SourceOptions:
     keep: tuple[str, ...] = ()
     format: str | None = None
     no_text: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     on_bad_row: Callable[[SourceError], None] | None = field(default=None, compare=False)
 
     @property
@@ -111,7 +113,8 @@ class Columns:
                     f"--text-column, or a list of words with --words-column; it has {listed(available)}{hint}."
                 )
             text = candidates[0]
-        return cls(text, options.pair_column, options.id_column, options.words_column, options.keep)
+        kept = (*options.keep, *(column for column in options.also if column in available))
+        return cls(text, options.pair_column, options.id_column, options.words_column, kept)
 
     @property
     def names(self) -> list[str]:
@@ -161,8 +164,10 @@ def refuse_columns(options: SourceOptions, name: str, available: Sequence[str], 
     named = (options.text_column, options.pair_column, options.words_column, options.id_column)
     for wanted in named:
         if wanted is not None and wanted not in available:
+            pair = wanted == options.pair_column
+            hint = "; two texts a row go into a table (paste one.txt other.txt > both.tsv)" if pair else ""
             raise ColumnError(
-                f"{name} has no column {wanted!r}: a file of this kind has {listed(available)}.", wanted
+                f"{name} has no column {wanted!r}: a file of this kind has {listed(available)}{hint}.", wanted
             )
     for wanted in options.keep:
         if wanted not in keep:

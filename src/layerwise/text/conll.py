@@ -1,4 +1,4 @@
-"""`.conll`, `.bio`: words and labels in columns, as CoNLL-2003 and most sets for named entities have them.
+"""`.conll`, `.bio`, `.iob`, `.iob2`: words and labels in columns, as CoNLL-2003 and most sets for named entities have them.
 
 A word a row, columns between tabs or (without tabs) spaces, a blank line after each sentence,
 `-DOCSTART-` rows between documents. The first column is `form`, the last `label`; of four, the
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from layerwise.errors import ColumnError, SourceError
 from layerwise.text.columns import SourceOptions, listed
-from layerwise.text.conll_layout import COMMENT, ONTONOTES, layout_of_rows, split
+from layerwise.text.conll_layout import COMMENT, ONTONOTES, is_header, layout_of_rows, split
 from layerwise.text.lines import place, read_lines
 from layerwise.text.stream import Stream
 from layerwise.text.words import join_words
@@ -66,7 +66,9 @@ def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[tuple[in
             if rows and not bad:
                 yield first_line, rows
             rows, bad = [], False
-        elif row[0] == "-DOCSTART-" or (not rows and COMMENT.match(line)):
+        elif row[0] == "-DOCSTART-" or (
+            not rows and (COMMENT.match(line) or (count is None and is_header(row)))
+        ):
             continue
         elif count is not None and len(row) == count - 1 and line[0] == " ":
             rows.append([" ", *row])  # a space is a character too, where there is a character a row

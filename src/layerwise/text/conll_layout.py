@@ -17,10 +17,33 @@ NAMES = {
 }
 
 COMMENT = re.compile(
-    r"#id(?= )|# id\b|# (sent_id|text|newdoc|newpar)\b.*=|#(begin|end) document\b|(?P<dated>#\t.*\[\d{4}-\d\d-\d\d\]\s*$)"
+    r"#id(?= )|# id\b|# (newdoc|newpar)\s*$|#\s*\w[\w.: ]*\s=(\s|$)|#(begin|end) document\b|## [^\t]+\t|###\w+:"
+    r"|(?P<dated>#\t.*\[\d{4}-\d\d-\d\d\]\s*$)"
 )
-"""MultiCoNER writes `# id 5f0b... domain=en` before a sentence, others as CoNLL-U does, OntoNotes
-`#begin document (...)`, GermEval an address and a date behind tabs; a lone `#` is a word (in tweets)."""
+"""MultiCoNER writes `# id 5f0b... domain=en` before a sentence, others `# key = value` as CoNLL-U does, KLUE
+`## number` and the sentence behind a tab, JNLPBA `###MEDLINE:number`, OntoNotes `#begin document (...)`, GermEval an
+address and a date behind tabs; a lone `#` is a word (in tweets)."""
+
+HEADER = (
+    {"word", "words", "token", "tokens", "form"},
+    {
+        *(
+            "tag",
+            "tags",
+            "label",
+            "labels",
+            "ner",
+            "ner_tag",
+            "ner_tags",
+            "iob",
+            "bio",
+            "pos",
+            "upos",
+            "entity",
+        ),
+    },
+)
+"""What the first row has in its first and last column where it names them."""
 
 TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
 """A label of a word: `O`, or its place in a chunk and the chunk's kind."""
@@ -69,28 +92,45 @@ def layout_of_rows(head: bytes) -> Layout:
     comments = list(filter(None, map(COMMENT.match, lines)))
     found = [split(line) for line in lines if not COMMENT.match(line)]
     sentences = [list(rows) for filled, rows in groupby(found, bool) if filled]
+    if sentences and is_header(sentences[0][0]):
+        sentences[0] = sentences[0][1:]
     rows = [row for sentence in sentences for row in sentence if row[0] != "-DOCSTART-"]
     if not rows:
         return Layout(NAMES[1])
     dated = any(comment["dated"] for comment in comments)
     if len(rows[0]) > 2 and _are_numbered(sentences) and (dated or max(map(len, sentences)) > 1):
         return Layout(_names_behind_numbers(rows))
+    names = _names(rows)
     if all(_LANGUAGE.match(row[0]) for row in rows):
-        return Layout(_names(len(rows[0])), _without_language)
+        return Layout(names, _without_language)
     if _are_placed([row[0] for row in rows]):
-        return Layout(_names(len(rows[0])), lambda form: _PLACED.sub(r"\1", form) if len(form) == 2 else form)
-    return Layout(_names(len(rows[0])))
+        return Layout(names, lambda form: _PLACED.sub(r"\1", form) if len(form) == 2 else form)
+    return Layout(names)
+
+
+def is_header(row: Sequence[str]) -> bool:
+    """Whether a first row names the columns."""
+    first, last = HEADER
+    return len(row) > 1 and row[0].lower() in first and row[-1].lower() in last
 
 
 def _are_numbered(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
-    counts = ([row[0] for row in sentence] for sentence in sentences)
-    return all(numbers == [str(number) for number in range(1, len(numbers) + 1)] for numbers in counts)
+    """Whether each row begins with its number: in its sentence, from 1 or from 0, or in the file."""
+    counts = [[row[0] for row in sentence] for sentence in sentences if sentence]
+    firsts = []
+    for numbers in counts:
+        first = int(numbers[0]) if re.fullmatch(r"\d{1,9}", numbers[0]) else -1
+        if numbers != [str(number) for number in range(first, first + len(numbers))]:
+            return False
+        firsts.append(first)
+    through = [firsts[0] + sum(map(len, counts[:place])) for place in range(len(counts))] if counts else []
+    return all(first == 1 for first in firsts) or not any(firsts) or firsts == through
 
 
 def _names_behind_numbers(rows: Sequence[Sequence[str]]) -> Sequence[str]:
     if len(rows[0]) == 4 and all(len(row) > 2 and TAG.fullmatch(row[2]) for row in rows):
         return ("number", "form", "label", "nested")
-    return ("number", *_names(len(rows[0]) - 1))
+    return ("number", *_names([row[1:] for row in rows]))
 
 
 def _without_language(form: str) -> str:
@@ -105,5 +145,15 @@ def _are_placed(forms: Sequence[str]) -> bool:
     return some and any(regex.match(r"\p{Han}", form) for form in placed)
 
 
-def _names(count: int) -> Sequence[str]:
+def _names(rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    """The first column is the word and the last its label, unless the tags of entities are in another one alone.
+
+    Universal NER has an annotator behind them; MIT's sets of films and restaurants have them before the word.
+    """
+    count = len(rows[0])
+    tagged = [n for n in range(count) if all(len(row) > n and TAG.fullmatch(row[n]) for row in rows)]
+    if count == 2 and tagged == [0] and any(row[0] != "O" for row in rows):
+        return ("label", "form")
+    if len(tagged) == 1 and 0 < tagged[0] < count - 1:
+        return ("form", *("label" if n == tagged[0] else f"column_{n}" for n in range(1, count)))
     return NAMES.get(count) or ("form", *(f"column_{number}" for number in range(1, count - 1)), "label")

@@ -27,6 +27,52 @@ from layerwise.types import TextRecord
 MAX_FIELD = 1 << 28
 """Characters of one field; a quote that is never closed is noticed here, not when memory is full."""
 
+USUAL = {
+    *(
+        "text",
+        "sentence",
+        "sentence1",
+        "sentence2",
+        "text_a",
+        "text_b",
+        "question",
+        "question1",
+        "question2",
+        "context",
+    ),
+    *(
+        "premise",
+        "hypothesis",
+        "review",
+        "content",
+        "title",
+        "description",
+        "body",
+        "tweet",
+        "comment",
+        "source",
+        "target",
+    ),
+    *(
+        "label",
+        "labels",
+        "gold_label",
+        "class",
+        "category",
+        "topic",
+        "sentiment",
+        "stars",
+        "rating",
+        "score",
+        "quality",
+    ),
+    *("id", "idx", "index", "pair_id", "pairid", "is_duplicate", "answer", "answers", "split"),
+}
+"""Names of columns in published tables: a first line with two of them is a header."""
+
+LONGEST_NAME = 40
+"""Characters of a column's name; what is longer is a text, and its line a row."""
+
 Row = tuple[int, list[str]]
 """Number of the line a row begins in, and its fields."""
 
@@ -133,12 +179,27 @@ def _numbered(options: SourceOptions, header: Sequence[str], file: str) -> bool:
     One name that is not in the first line is enough: CoLA's first line has the label 1 in it.
 
     Raises:
-        ColumnError: all numbers are in the first line, which looks like a row, so both may be meant.
+        ColumnError: all numbers are in the first line, which looks like a row, so both may be meant; or the first line
+            is a header; or some columns are named by number and others are not.
     """
     wanted = options.names
-    if not wanted or not all(name.isdecimal() for name in wanted):
+    numbers = [name for name in wanted if name.isdecimal()]
+    others = [name for name in wanted if not name.isdecimal()]
+    missing = [name for name in numbers if name not in header]
+    if missing and others and not set(others) & set(header):
+        raise ColumnError(
+            f"{file} has no column {others[0]!r} in its first line, and {missing[0]!r} is the number of one: without a "
+            "header every column is named by its number, from 0.",
+            others[0],
+        )
+    if not numbers or others:
         return False
-    if any(name not in header for name in wanted):
+    named = [name for name in header if name.strip().lower() in USUAL]
+    if missing and len(named) > 1:
+        raise ColumnError(
+            f"{file} has names in its first line ({listed(header)}): name columns by them, not by numbers."
+        )
+    if missing or any(len(name) > LONGEST_NAME for name in header):
         return True
     if not all(name.isdecimal() for name in header):
         raise ColumnError(

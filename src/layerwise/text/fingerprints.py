@@ -33,10 +33,8 @@ def fingerprint_of(locations: Sequence[Location], options: SourceOptions) -> dic
         SourceError: a file cannot be read.
     """
     chosen = {**asdict(replace(options, on_bad_row=None)), "keep": list(options.keep)}
-    for name in (
-        "on_bad_row",
-        "no_text",
-    ):  # who is told of a bad row changes no other; `extract` has no other answers
+    for name in ("on_bad_row", "no_text", "also"):
+        # Who is told of a bad row changes no other; `extract` has no other answers.
         del chosen[name]
     if options.format is None:  # as stores have it that were begun before formats could be named
         del chosen["format"]

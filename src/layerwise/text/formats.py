@@ -28,12 +28,14 @@ READERS: dict[str, Reader] = {
     ".conllu": read_conllu,
     ".conll": read_conll,
     ".bio": read_conll,
+    ".iob": read_conll,
+    ".iob2": read_conll,
 }
 
 FORMATS = ("txt", "jsonl", "csv", "tsv", "parquet", "conllu", "conll")
 """Names of formats, as they are given where the ending says something else or nothing."""
 
-GIVE_WORDS = {".conllu", ".conll", ".bio"}
+GIVE_WORDS = {".conllu", ".conll", ".bio", ".iob", ".iob2"}
 """Formats whose texts come with their words."""
 
 COMPRESSIONS = {".gz": "gz", ".zst": "zst"}

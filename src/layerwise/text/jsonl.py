@@ -65,8 +65,9 @@ def _parse(line: str, where: str) -> dict[str, Any]:
             f"{where}: JSON that cannot be read ({error}); expected one object a line."
         ) from error
     if not isinstance(row, dict):
+        hint = " (an array? turn it into JSON lines with: jq -c '.[]')" if isinstance(row, list) else ""
         raise SourceError(
-            f'{where}: {line.strip()[:60]!r} is not an object; expected a line like {{"text": "..."}}.'
+            f'{where}: {line.strip()[:60]!r} is not an object; expected a line like {{"text": "..."}}{hint}.'
         )
     if SURROGATE.search(line):
         refuse_surrogates(row, where)

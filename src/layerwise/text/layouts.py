@@ -59,6 +59,12 @@ def layout_of(head: bytes) -> str | None:
     alike = len(rows) > 1 and len({len(row) for row in fields}) == 1 and len(fields[0]) > 1
     words = alike and not any(re.search(r"\s", row[0].strip()) for row in fields)
     tags = {row[-1] for row in fields}
-    if words and (all(map(TAG.fullmatch, tags)) or {"B", "O"} <= tags <= set("BIOESLUMW")):
+    tabs = all("\t" in row for row in rows)
+    blank = any(
+        not line.strip() for line in bare[bare.index(rows[0]) :]
+    )  # as between sentences, not between rows of a table
+    if words and (
+        (tabs and blank) or all(map(TAG.fullmatch, tags)) or {"B", "O"} <= tags <= set("BIOESLUMW")
+    ):
         return "conll"
-    return "tsv" if alike and all("\t" in row for row in rows) else None
+    return "tsv" if alike and tabs else None

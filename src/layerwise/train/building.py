@@ -17,6 +17,7 @@ from layerwise.models.self_check import build_engine
 from layerwise.models.tokenization import longest_window
 from layerwise.shipping.base_modules import read_base_modules
 from layerwise.train.choices import NEW, FinetuneChoices
+from layerwise.train.doubts import doubts
 from layerwise.train.encoder_decoder import covers, join
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import Example, Task
@@ -58,9 +59,8 @@ def build(
     if chosen.blocks is not None:
         encoder = _first_blocks(encoder, chosen.blocks, loaded.missing, name)
     labels = kind.labels_of(train)
-    if kind.head == "sequence":
-        for text in _doubtful(labels):
-            note(text)
+    for text in doubts(kind, labels, train):
+        note(text)
     task = kind(loaded.tokenizer, length, labels)
     task.prepare(train)
     if chosen.class_weights:
@@ -93,18 +93,6 @@ def _other_vectors(folder: Path, name: str) -> Iterator[str]:
             f"{name!r} makes its vectors with {' and '.join(others)}, and here a text is the mean of its tokens: the score "
             "before training is not that of the model as it was."
         )
-
-
-def _doubtful(labels: tuple[str, ...]) -> Iterator[str]:
-    """Marks of published sets that are no classes, and are trained as such."""
-    others = [label for label in labels if label not in ("-", "-1")]
-    if "-" in labels and "+" not in labels:
-        yield (
-            "the class '-' is what SNLI and MultiNLI have where annotators did not agree: leave these rows out of the data "
-            "if it is no class."
-        )
-    if "-1" in labels and others and all(label.isdecimal() for label in others):
-        yield "the class '-1' often stands for no label: leave these rows out of the data if it is no class."
 
 
 def _length(given: int | None, longest: int, name: str) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
+from layerwise.analysis.split import DEVELOPMENT, TEST, TRAIN, part_in
 from layerwise.errors import ColumnError, LabelError, LayerwiseError, SourceError, UsageError
-from layerwise.text.locations import source_names
-from layerwise.text.sources import Sources
+from layerwise.text.locations import locate, source_names
+from layerwise.text.sources import SOURCE_FILE, Sources
 from layerwise.train.squad_json import read_squad, squad_files
 from layerwise.train.tasks.task import DataColumns, Example, Task
 from layerwise.types import TextRecord
@@ -141,7 +143,7 @@ def _with_hint(
         yield from records
     except ColumnError as error:
         for option, named, usual in _OPTIONS:
-            missing = error.column in usual
+            missing = error.column in usual and "a file of this kind" not in str(error)
             said = "; name the texts with --text-column and --pair-column" in str(error)
             if missing and not said and getattr(columns, named) is None and (with_target or named != "label"):
                 raise ColumnError(
@@ -203,13 +205,39 @@ def hold_out(examples: Sequence[Example], seed: int, classes: bool) -> tuple[lis
 
 
 def part_of(value: Any) -> str | None:
-    """`train` or `dev`, by what a row says; None: neither."""
-    names = {"train": "train", "dev": "dev", "validation": "dev", "valid": "dev", "val": "dev"}
-    return names.get(str(value).lower())
+    """`train` or `dev`, by what a row says (`train`, `validation`, `en-train.conllu`); None: neither."""
+    part = part_in(value)
+    return None if part is None else {TRAIN: "train", DEVELOPMENT: "dev"}.get(part)
+
+
+def refuse_parts_together(sources: Sequence[str], format: str | None, squad: bool) -> None:
+    """Refuse to train on all files of a folder whose names say that some are for scores.
+
+    Args:
+        squad: whether they may be `.json` as SQuAD.
+
+    Raises:
+        UsageError: one of the sources is such a folder, or a pattern that finds such files.
+        SourceError: a source is not there.
+    """
+    for source in sources:
+        if Path(source).expanduser().is_file() or not (
+            Path(source).expanduser().is_dir() or has_magic(source)
+        ):
+            continue
+        names = [path.name for path in squad_files([source], format)] if squad else []
+        names = names or [file.name for file in locate([source], format)]
+        train = [name for name in names if part_in(name) == TRAIN]
+        other = [name for name in names if part_in(name) in (DEVELOPMENT, TEST)]
+        if train and other:
+            raise UsageError(
+                f"{source} has {train[0]} and {other[0]}, and all of it would be trained on: name the files to train on, "
+                f"and one to choose the weights by with --dev, or pass --split {SOURCE_FILE}, which goes by their names."
+            )
 
 
 def split_by(examples: Sequence[Example], column: str) -> tuple[list[Example], list[Example]]:
-    """Train and dev parts by a column that says `train`, `dev` (`validation`, `valid`, `val`); others are left out.
+    """Train and dev parts by a column that says which is which; others are left out.
 
     Raises:
         UsageError: one of the two has no row.

@@ -19,7 +19,14 @@ from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import InParts, StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import FinetuneChoices
-from layerwise.train.data import Skipped, hold_out, known_to, read_examples, split_by
+from layerwise.train.data import (
+    Skipped,
+    hold_out,
+    known_to,
+    read_examples,
+    refuse_parts_together,
+    split_by,
+)
 from layerwise.train.folder import batches_for, save_trained
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop
@@ -138,6 +145,7 @@ class Finetuning:
             seconds=time.perf_counter() - began,
             tokens_per_second=loop.tokens * self.state.num_processes / seconds if seconds else 0.0,
             padding=loop.padding / seen,
+            classes=task.classes,
             layers=model.layers if layered and len(model.layers) > 1 else (),
             shares=tuple(model.head.shares) if layered and len(model.layers) > 1 else (),
             notes=tuple(self._notes(task, skipped, untrained, scores[task.metric])),
@@ -160,6 +168,8 @@ class Finetuning:
         return {key: locate(name, *self.loading).weights_sha256 for key, name in names}
 
     def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
+        if self.columns.split is None:
+            refuse_parts_together(self.data, self.columns.format, squad=self.kind.name == "qa")
         train = list(read_examples(self.kind, self.data, self.columns, skipped))
         if not train:
             raise skipped.refuse_nothing()

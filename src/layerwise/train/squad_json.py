@@ -1,4 +1,4 @@
-"""`.json` as SQuAD is published: data → paragraphs → qas (Rajpurkar et al. 2016, 2018); CMRC 2018 and DRCD too."""
+"""`.json` as SQuAD is published: data → paragraphs → qas (Rajpurkar et al. 2016, 2018); DRCD and CMRC 2018 too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from layerwise.errors import LayerwiseError, SourceError
 from layerwise.text.formats import is_known
 from layerwise.text.jsonl import refuse_surrogates
 from layerwise.types import TextRecord
+
+IMPOSSIBLE = "is_impossible"
+"""The key of questions without an answer, whose answers, where there are some, are only plausible."""
 
 
 def squad_files(sources: Sequence[str | Path], format: str | None) -> list[Path]:
@@ -84,26 +87,55 @@ def _read(path: Path, column: str, on_bad_row: Callable[[LayerwiseError], None])
             f"{path} is not JSON in UTF-8 ({error}): expected a file as SQuAD is published; pass --format jsonl if it has a "
             "JSON object a line."
         ) from error
+    for question, context, where in _questions(document, path):
+        try:
+            if not isinstance(question, dict):
+                raise SourceError(
+                    f"{where}: a question is {str(question)[:40]!r}; expected an object with question, id and answers."
+                )
+            yield _record(question, context, column, f"{path}, question {question.get('id', '?')}")
+        except SourceError as error:
+            on_bad_row(error)
+
+
+def _questions(document: Any, path: Path) -> Iterator[tuple[Any, Any, str]]:
+    """Each question, its context and where it stands: in the shape of SQuAD, as a list (Hugging Face), as CMRC 2018."""
+    if (
+        isinstance(document, list)
+        and document
+        and isinstance(document[0], dict)
+        and "context_text" in document[0]
+    ):
+        for number, paragraph in enumerate(document):
+            where = f"{path}, paragraph {number}"
+            context = paragraph.get("context_text") if isinstance(paragraph, dict) else None
+            for question in _list(paragraph, "qas", where):
+                yield _of_cmrc(question, context), context, where
+        return
     articles = document.get("data") if isinstance(document, dict) else None
     if not isinstance(articles, list):
         raise SourceError(
             f"{path} has no list 'data': expected a file as SQuAD is published, or JSON lines (.jsonl) with question, "
-            "context and answers."
+            "context and answers (jq -c '.[]' makes them of a list)."
         )
     for number, article in enumerate(articles):
-        for paragraph in _list(article, "paragraphs", f"{path}, article {number}"):
-            for question in _list(paragraph, "qas", f"{path}, article {number}"):
-                context = paragraph.get("context")
-                try:
-                    if not isinstance(question, dict):
-                        raise SourceError(
-                            f"{path}, article {number}: a question is {str(question)[:40]!r}; expected an object with "
-                            "question, id and answers."
-                        )
-                    where = f"{path}, question {question.get('id', '?')}"
-                    yield _record(question, context, column, where)
-                except SourceError as error:
-                    on_bad_row(error)
+        where = f"{path}, article {number}"
+        if isinstance(article, dict) and "paragraphs" not in article and "question" in article:
+            yield article, article.get("context"), where
+            continue
+        for paragraph in _list(article, "paragraphs", where):
+            for question in _list(paragraph, "qas", where):
+                yield question, paragraph.get("context"), where
+
+
+def _of_cmrc(question: Any, context: Any) -> Any:
+    """A question of CMRC 2018 under SQuAD's names; its answers do not say where they are, so it is where they are first."""
+    if not isinstance(question, dict):
+        return question
+    texts = [text for text in question.get("answers") or () if isinstance(text, str)]
+    places = [context.find(text) if isinstance(context, str) else -1 for text in texts]
+    answers = {"text": texts, "answer_start": places}
+    return {"id": question.get("query_id"), "question": question.get("query_text"), "answers": answers}
 
 
 def _record(question: dict[str, Any], context: Any, column: str, where: str) -> TextRecord:
@@ -111,9 +143,16 @@ def _record(question: dict[str, Any], context: Any, column: str, where: str) -> 
     if not isinstance(text, str) or not isinstance(context, str):
         raise SourceError(f"{where}: question or context is no text; expected both.")
     refuse_surrogates({**question, "context": context}, where)
-    answers = [] if question.get("is_impossible") else question.get("answers")  # without the key: not said
+    answers = question.get("answers")  # without the key: not said
+    if says_impossible(question.get(IMPOSSIBLE)):
+        answers = []
     identity = None if question.get("id") is None else str(question["id"])
     return TextRecord(text, context, kept={column: answers}, id=identity, place=where)
+
+
+def says_impossible(value: Any) -> bool:
+    """Whether a question has no answer; some converters wrote the word, not a boolean."""
+    return value.strip().lower() in ("true", "yes", "1") if isinstance(value, str) else bool(value)
 
 
 def _list(holder: Any, key: str, where: str) -> list[Any]:

@@ -29,6 +29,9 @@ from layerwise.train.tasks.task import (
 )
 from layerwise.types import TextRecord
 
+SECOND = ("question", "sentence2", "text_b", "text_pair", "text2", "hypothesis")
+"""Columns that hold the other text of a pair in published sets: left out unseen, half of the pair would be learned."""
+
 
 class Classification(Task):
     """A class a text. A text that is longer than the model is cut at its end, and counted."""
@@ -47,12 +50,20 @@ class Classification(Task):
     @classmethod
     def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         keep = (columns.label or "label",) if with_target else ()
-        return SourceOptions(columns.text, columns.pair, columns.id, keep=keep, format=columns.format)
+        also = SECOND if columns.text is None and columns.pair is None else ()
+        return SourceOptions(
+            columns.text, columns.pair, columns.id, keep=keep, also=also, format=columns.format
+        )
 
     @classmethod
     def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
+        if others := [name for name in SECOND if columns.text is None and name in record.kept]:
+            raise UsageError(
+                f"{record.place}: there is a column {others[0]!r} beside the text: name the text with --text-column, and "
+                "the second of a pair, if it is one, with --pair-column."
+            )
         if not with_target:
-            return Example(record)
+            return Example(replace(record, kept={}))
         name = columns.label or "label"
         label = record.kept[name]
         if isinstance(label, str):

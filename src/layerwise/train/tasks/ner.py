@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,6 +43,12 @@ from layerwise.train.tasks.task import (
     most_frequent,
 )
 from layerwise.types import TextRecord
+
+NO_NAME = re.compile(r"-?\d+$|.*[=|:][BI][-_]")
+"""Numbers of classes without their names, and tags with something before them (`name=B-PER`)."""
+
+MANY_TEXTS = 50
+"""From so many on it is no accident that each has one word."""
 
 NAMELESS = "entity"
 """The label of entities that are all of one type, which the tags do not name."""
@@ -124,6 +131,21 @@ class Tagging(Task):
             labels = {"O"} | {join_tag(prefix, kind) for prefix in prefixes for kind in kinds}
         return as_classes(np.array([*labels], object), column)[1]
 
+    def prepare(self, examples: Sequence[Example]) -> None:
+        if len(examples) >= MANY_TEXTS and all(len(example.target) == 1 for example in examples):
+            raise LabelError(
+                f"each of the {len(examples):,} texts has one word, as where a table has a word a row: bring the words of a "
+                "sentence together in lists, or write them as .conll, with an empty line after each sentence."
+            )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Kinds of entities, or the labels of words."""
+        if self.scheme is None:
+            return self.labels
+        kinds = {kind or NAMELESS for prefix, kind in map(split_tag, self.labels) if prefix != "O"}
+        return tuple(sorted(kinds))
+
     def weigh_classes(self, examples: Sequence[Example]) -> None:
         """Weights against imbalance: n / (classes · n_class), as scikit-learn's `balanced`, of the tags that occur."""
         counts = Counter(self.labels[code] for example in examples for code in self.codes(example))
@@ -169,11 +191,13 @@ class Tagging(Task):
         return notes + self._strays()
 
     def _strays(self) -> list[str]:
-        """Tags of no entity among others."""
+        """Tags of no entity among others, or where others were meant."""
         parts = {label: split_tag(label) for label in self.labels}
         strays = [label for label, (prefix, kind) in parts.items() if prefix != "O" and not (prefix and kind)]
-        if self.scheme is not None or len(strays) >= len(self.labels) - ("O" in self.labels):
+        if self.scheme is not None:
             return []
+        if len(strays) >= len(self.labels) - ("O" in self.labels) and not any(map(NO_NAME.match, strays)):
+            return []  # parts of speech, say
         shown = ", ".join(map(repr, strays[:3])) + (", …" if len(strays) > 3 else "")
         return [
             f"{shown} {'is no tag' if len(strays) == 1 else 'are no tags'} of an entity (B-…, I-…, O), so all tags are "

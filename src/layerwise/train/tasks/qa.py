@@ -20,6 +20,7 @@ from layerwise.reports.answers import Answer
 from layerwise.reports.wording import counted
 from layerwise.text.class_names import whole
 from layerwise.text.sources import SourceOptions
+from layerwise.train.squad_json import IMPOSSIBLE, says_impossible
 from layerwise.train.tasks.task import Array, DataColumns, Example, Feature, Task, mean_over
 from layerwise.types import TextRecord
 
@@ -54,7 +55,8 @@ class QuestionAnswering(Task):
     def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         keep = (columns.label or "answers",) if with_target else ()
         text, pair = columns.text or "question", columns.pair or "context"
-        return SourceOptions(text, pair, columns.id, keep=keep, format=columns.format)
+        also = (IMPOSSIBLE,) if with_target else ()
+        return SourceOptions(text, pair, columns.id, keep=keep, also=also, format=columns.format)
 
     @classmethod
     def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
@@ -235,6 +237,8 @@ def _answer_of(encoded: EncodedText, answers: GivenAnswers) -> tuple[int, int] |
 
 def _answers(record: TextRecord, name: str) -> GivenAnswers:
     """Answers as SQuAD has them: {"text": [...], "answer_start": [...]}, or a list of {"text", "answer_start"}."""
+    if says_impossible(record.kept.get(IMPOSSIBLE)):
+        return GivenAnswers((), None)
     value = record.kept[name]
     if isinstance(value, str):  # in a field of a table, as JSON
         with contextlib.suppress(ValueError):

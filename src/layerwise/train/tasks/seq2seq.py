@@ -72,10 +72,12 @@ class Generation(Task):
         bare = replace(record, text_pair=None, kept={})
         if not with_target:
             return Example(bare)
-        if not record.text_pair or not record.text_pair.strip():
-            raise SourceError(
-                f"{record.place}: the target is empty; expected a text: write one, or leave such rows out with --skip-bad."
-            )
+        for name, text in (("source", record.text), ("target", record.text_pair)):
+            if not text or not text.strip():
+                raise SourceError(
+                    f"{record.place}: the {name} is empty; expected a text: write one, or leave such rows out with "
+                    "--skip-bad."
+                )
         return Example(bare, record.text_pair)
 
     def prepare(self, examples: Sequence[Example]) -> None:

@@ -203,6 +203,11 @@ class Task(ABC):
                 self.count(one)
                 yield self.features(example, one)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What is told apart, in people's words: the labels, if there are any."""
+        return self.labels
+
     @abstractmethod
     def loss(self, outputs: Mapping[str, Tensor], labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         """Sum over the labels in the batch, divided by `num_items_in_batch`: those of the whole step."""
