@@ -20,10 +20,10 @@ from transformers import BertForPreTraining
 
 from layerwise.models.load import quiet
 from layerwise.models.packed_pretraining import BertForPreTraining as Packed
+from layerwise.train.masking import Masking
 from layerwise.train.predictor import autocast
 from layerwise.train.pretraining.batches import Frame, PairDataset, packed_batch
 from layerwise.train.pretraining.corpus import Corpus, prepare
-from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.run import PretrainShape
 from layerwise.train.settings import computes_bf16
 from layerwise.train.vocabulary import train_vocabulary

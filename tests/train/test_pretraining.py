@@ -17,11 +17,11 @@ from layerwise.models.load import quiet
 from layerwise.models.packed_pretraining import BertForPreTraining as Packed
 from layerwise.reports.training import TrainingProgress
 from layerwise.train.evaluate import evaluate
+from layerwise.train.masking import Masking
 from layerwise.train.predict import predict
 from layerwise.train.pretraining.batches import Frame, PairDataset, masked_pair, packed_batch
 from layerwise.train.pretraining.corpus import Corpus, prepare, read_documents
 from layerwise.train.pretraining.documents import documents, sentences
-from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.pairs import build_pairs
 from layerwise.train.pretraining.run import PretrainShape, pretrain
 from layerwise.train.settings import TrainingSettings

@@ -12,7 +12,7 @@ from layerwise.models.cut import cut
 from layerwise.models.heads import new_head
 from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.load import load
-from layerwise.models.locate import locate
+from layerwise.models.locate import ModelFiles
 from layerwise.models.self_check import build_engine
 from layerwise.models.tokenization import longest_window
 from layerwise.shipping.base_modules import read_base_modules
@@ -32,7 +32,7 @@ BERT_WIDTH = 768
 def build(
     kind: type[Task],
     name: str,
-    loading: tuple[str | None, bool],
+    find: Callable[[str], ModelFiles],
     chosen: FinetuneChoices,
     train: list[Example],
     note: Callable[[str], None],
@@ -42,7 +42,7 @@ def build(
     Args:
         kind: of the task.
         name: of the model.
-        loading: its revision, and whether pickled weights are allowed.
+        find: its files, and those of a decoder, by name.
         train: the training data, which has the classes.
         note: told what a user should know.
 
@@ -51,7 +51,7 @@ def build(
         ModelError: the model cannot be loaded, or has no such head.
         LabelError: there is one class only.
     """
-    files = locate(name, *loading)
+    files = find(name)
     loaded = load(files)
     encoder = loaded.model
     longest = longest_window(dissect(encoder, encoder.config).max_positions, loaded.tokenizer)
@@ -72,7 +72,7 @@ def build(
                 f"{task.writing.lost:.1%} of the target's words are unknown to {name!r}, or not with their accents, so the "
                 "decoder begins new, with a vocabulary of the targets (--decoder new)."
             )
-        return join(encoder, task, decoder, loading, train, chosen.frozen), task
+        return join(encoder, task, decoder, find, train, chosen.frozen), task
     if chosen.mix == "scalar" or chosen.frozen or task.head == "pair":
         outputs = {"question": 2, "pair": None}.get(task.head, len(labels))
         if task.head == "pair":

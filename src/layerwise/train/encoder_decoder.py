@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from transformers import (
 
 from layerwise.errors import ModelError, UsageError
 from layerwise.models.load import load, quiet
-from layerwise.models.locate import locate
+from layerwise.models.locate import ModelFiles
 from layerwise.train.choices import NEW
 from layerwise.train.tasks.seq2seq import MOST_LOST, Generation
 from layerwise.train.tasks.task import Example
@@ -31,7 +31,7 @@ def join(
     encoder: Any,
     task: Generation,
     decoder: str,
-    loading: tuple[str | None, bool],
+    find: Callable[[str], ModelFiles],
     train: Sequence[Example],
     frozen: bool = False,
 ) -> EncoderDecoderModel:
@@ -40,6 +40,7 @@ def join(
     Args:
         decoder: name of the model the decoder begins as; `new` or `new:BLOCKS`: a small one with random weights and a
             vocabulary of the targets, for targets that the vocabularies of trained models do not cover.
+        find: files of a model, by its name.
         frozen: whether the encoder stays as it is, without dropout.
 
     Raises:
@@ -50,7 +51,7 @@ def join(
     head = (
         _new_decoder(encoder, task, blocks, train)
         if name == NEW
-        else _trained_decoder(task, decoder, loading, train)
+        else _trained_decoder(task, decoder, find, train)
     )
     whole = EncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, head.config)
     with quiet():
@@ -106,9 +107,9 @@ def _new_decoder(encoder: Any, task: Generation, blocks: str, train: Sequence[Ex
 
 
 def _trained_decoder(
-    task: Generation, decoder: str, loading: tuple[str | None, bool], train: Sequence[Example]
+    task: Generation, decoder: str, find: Callable[[str], ModelFiles], train: Sequence[Example]
 ) -> Any:
-    files = locate(decoder, *loading)
+    files = find(decoder)
     loaded = load(files)
     if loaded.tokenizer.get_vocab() != task.tokenizer.get_vocab():
         task.use_target_tokenizer(loaded.tokenizer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from layerwise.errors import UsageError, choose
@@ -88,6 +89,7 @@ def finetune(
             f"expected a multiple of {shares}."
         )
     folder = folder_of(output)
+    find = partial(locate, revision=revision, allow_pickle=allow_pickle)
     document = same_run(task, name, train, held_out, named, chosen, how, skip_bad)
     with ExitStack() as stack:
         with state.main_process_first():
@@ -95,7 +97,7 @@ def finetune(
                 stack.enter_context(held(folder))
                 refuse(folder, document, resume, overwrite)
                 if folder.exists() and not resume:  # else nothing goes
-                    models = [locate(one, revision, allow_pickle).folder for one in chosen.models(name)]
+                    models = [find(one).folder for one in chosen.models(name)]
                     refuse_own_sources(folder, *models, *train, *(held_out or ()))
         return Finetuning(
             kind=TASKS[task],
@@ -108,7 +110,7 @@ def finetune(
             how=how,
             skip_bad=skip_bad,
             resume=resume,
-            loading=(revision, allow_pickle),
+            find=find,
             state=state,
             device=device,
             precision=precision,

@@ -14,7 +14,7 @@ import torch
 
 from layerwise.errors import SourceError
 from layerwise.models.layered import HeadOnStates, LayeredModel
-from layerwise.models.locate import locate
+from layerwise.models.locate import ModelFiles
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import InParts, StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
@@ -54,7 +54,7 @@ class Finetuning:
     how: TrainingSettings
     skip_bad: bool
     resume: bool
-    loading: tuple[str | None, bool]
+    find: Callable[[str], ModelFiles]
     state: PartialState
     device: torch.device
     precision: str
@@ -68,7 +68,7 @@ class Finetuning:
         self._say("reading")
         train, dev = self._examples(skipped)
         torch.manual_seed(self.how.seed)
-        model, task = build(self.kind, self.name, self.loading, self.chosen, train, self.notes.append)
+        model, task = build(self.kind, self.name, self.find, self.chosen, train, self.notes.append)
         dev = list(map(task.fitting, known_to(task, dev, skipped)))
         if not dev:
             raise skipped.refuse_nothing("development part")
@@ -165,7 +165,7 @@ class Finetuning:
     def _weights(self) -> dict[str, str]:
         """Checksums of the models that the run begins from."""
         names = zip(("weights_sha256", "decoder_sha256"), self.chosen.models(self.name), strict=False)
-        return {key: locate(name, *self.loading).weights_sha256 for key, name in names}
+        return {key: self.find(name).weights_sha256 for key, name in names}
 
     def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
         if self.columns.split is None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from layerwise.models.heads import kind_of_head
 from layerwise.models.load import pick_device
-from layerwise.models.locate import ModelFiles, locate
+from layerwise.models.locate import locate
 from layerwise.text.locations import source_names
 from layerwise.text.sources import SourceOptions, Sources
 from layerwise.train.data import Skipped, read_examples, whole_data
-from layerwise.train.folder import load_trained, read_document
+from layerwise.train.folder import Trained, load_trained, read_document
 from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.masked import MaskFiller
 from layerwise.train.predictor import Predictor
@@ -65,7 +65,11 @@ def predict(
     if kind in ("masked", "pretraining") and read_document(files) is None:
         filler = MaskFiller(files, kind, place, chosen, tokens, top)
         return _filled(filler, source_names(source), named, skipped, limit, say)
-    return _of_task(files, named, source, skipped, limit, beams, (place, chosen, tokens), say)
+    trained = load_trained(files).to_run()
+    if isinstance(trained.task, Generation):
+        trained.task.beams = beams
+    predictor = Predictor(trained.model.to(place), trained.task, trained.batches, place, chosen, tokens)
+    return _of_task(trained, predictor, source, named, skipped, limit, say)
 
 
 def _filled(
@@ -84,21 +88,15 @@ def _filled(
 
 
 def _of_task(
-    files: ModelFiles,
-    columns: DataColumns,
+    trained: Trained,
+    predictor: Predictor,
     source: Any,
+    columns: DataColumns,
     skipped: Skipped,
     limit: int | None,
-    beams: int,
-    how: Any,
     say: Callable[[str], None],
 ) -> Iterator[Prediction]:
-    place, precision, tokens = how
-    trained = load_trained(files).to_run()
     task = trained.task
-    if isinstance(task, Generation):
-        task.beams = beams
-    predictor = Predictor(trained.model.to(place), task, trained.batches, place, precision, tokens)
     examples: Iterable[Example] = read_examples(
         type(task), source, columns, skipped, with_target=False, no_text=trained.no_text
     )

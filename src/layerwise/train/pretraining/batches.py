@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from layerwise.train.masking import Ints, Masking
 from layerwise.train.pretraining.corpus import Corpus
-from layerwise.train.pretraining.masking import Ints, Masking
 from layerwise.train.pretraining.pairs import Pairs, build_pairs
 
 

@@ -12,11 +12,11 @@ from layerwise.models.heads import load_with_head
 from layerwise.models.load import config_of, quiet
 from layerwise.models.locate import ModelFiles
 from layerwise.models.packed_pretraining import BertForPreTraining
+from layerwise.train.masking import Masking
 from layerwise.train.pretraining.batches import Frame
 from layerwise.train.pretraining.corpus import Corpus, prepare
 from layerwise.train.pretraining.held_out import HeldOut
-from layerwise.train.pretraining.masking import Masking
-from layerwise.train.pruning.subject import MaskedSubject
+from layerwise.train.subject import MaskedSubject
 from layerwise.train.tasks.task import DataColumns
 
 METRIC = "masked_accuracy"

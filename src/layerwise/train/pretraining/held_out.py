@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from layerwise.models.memory import within_memory
+from layerwise.train.masking import Masking
 from layerwise.train.predictor import autocast
 from layerwise.train.pretraining.batches import Frame, masked_pair, packed_batch
 from layerwise.train.pretraining.corpus import Corpus
 from layerwise.train.pretraining.losses import Losses
-from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.pairs import build_pairs
 
 EVERY = 100

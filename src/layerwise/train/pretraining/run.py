@@ -22,11 +22,11 @@ from layerwise.reports.training import PretrainReport, TrainingProgress
 from layerwise.text.locations import STDIN, source_names
 from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.loop import arguments, build_loop
+from layerwise.train.masking import Masking
 from layerwise.train.pretraining.batches import Frame, PairDataset, packed_batch
 from layerwise.train.pretraining.corpus import Corpus
 from layerwise.train.pretraining.held_out import HeldOut, split_documents
 from layerwise.train.pretraining.losses import Losses
-from layerwise.train.pretraining.masking import Masking
 from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, Preparing
 from layerwise.train.pretraining.shape import PretrainShape
 from layerwise.train.pretraining.start import Source, Start, at_random, open_source, same_pairs, trained

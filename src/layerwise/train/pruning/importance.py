@@ -8,7 +8,7 @@ import torch
 
 from layerwise.errors import UsageError
 from layerwise.models.pruned import blocks_of, can_drop, gates, without_block
-from layerwise.train.pruning.subject import EncoderSubject, Subject
+from layerwise.train.subject import EncoderSubject, Subject
 
 
 def head_importance(subject: Subject, say: Callable[[str], None]) -> list[list[float]]:

@@ -19,7 +19,7 @@ from layerwise.errors import UsageError, require
 from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.onnx_export import REQUIREMENT, open_graph, require_onnx, write_graph
 from layerwise.models.padding import looks_at_padding
-from layerwise.train.pruning.subject import Subject, TrainedSubject
+from layerwise.train.subject import Subject, TrainedSubject
 
 PATH = Path("onnx/model_quantized.onnx")
 

@@ -34,9 +34,9 @@ from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.pruning.importance import head_importance, least_important, least_useful_blocks
 from layerwise.train.pruning.int8 import PATH, quantise, require_int8
 from layerwise.train.pruning.magnitude import zero_smallest
-from layerwise.train.pruning.subject import EncoderSubject, Subject, subject_of
 from layerwise.train.run_folder import refuse_own_sources
 from layerwise.train.settings import require_training
+from layerwise.train.subject import EncoderSubject, Subject, subject_of
 from layerwise.train.surroundings import own_surroundings
 from layerwise.train.tasks.task import DataColumns
 

@@ -1,4 +1,4 @@
-"""What is pruned, and how good it is: a trained model by its scores, a masked-language model by its masks, a bare
+"""A model with data, and how good it is: a trained model by its scores, a masked-language model by its masks, a bare
 encoder by how near its vectors stay to those it gave before."""
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from layerwise.text.sources import SourceOptions, Sources
 from layerwise.train.batches import TokenBatches
 from layerwise.train.data import Skipped, known_to, read_examples
 from layerwise.train.folder import load_trained, read_document, save_trained
+from layerwise.train.masking import Masking
 from layerwise.train.predictor import Predictor
-from layerwise.train.pretraining.masking import Masking
 from layerwise.train.tasks.seq2seq import Generation
 from layerwise.train.tasks.task import IGNORED, DataColumns, Feature, cut_note
 
@@ -39,7 +39,7 @@ Batch = dict[str, Tensor]
 
 
 class Subject(ABC):
-    """A model under the knife.
+    """A model that is measured, and may be cut.
 
     Attributes:
         model: all of it. encoder: what has blocks.
