@@ -140,7 +140,10 @@ def _merit(answers: Tensor, labels: Shaped[ndarray, " rows"], task: Task) -> tup
 def finish(
     rows: Tensor, weight: Tensor, bias: Tensor, task: Task, variance: Tensor, l2: float
 ) -> tuple[Float[Tensor, "classes rank"], Float[Tensor, " classes"]]:
-    """A probe that `fit_strengths` fitted, at its minimum: logistic ones go on, ridge is there already."""
+    """A probe that `fit_strengths` fitted, at its minimum: ridge is there already, logistic ones go on.
+
+    They go on for `lbfgs.MAX_STEPS` steps at most, which a weak penalty may use up shortly before it.
+    """
     if task.kind == "regression":
         return weight, bias
     known = torch.from_numpy(task.labels[task.training])
