@@ -20,10 +20,10 @@ from transformers import (
 
 from layerwise import Encoder, ship
 from layerwise.errors import ModelError, UsageError
+from layerwise.models.dropped_blocks import drop_blocks
 from layerwise.models.load import quiet
-from layerwise.models.pruned import (
+from layerwise.models.removed_heads import (
     attention_of,
-    drop_blocks,
     full_weights,
     removed_heads,
     take_out_heads,

@@ -96,6 +96,23 @@ def _positions(model: nn.Module, config: Any) -> tuple[int | None, int | None]:
     return None, limit
 
 
+def blocks_of(encoder: Any) -> nn.ModuleList:
+    """The list of an encoder's blocks.
+
+    Raises:
+        ModelError: its blocks share their weights, or are no list of modules.
+    """
+    anatomy = dissect(encoder, encoder.config)
+    for module in encoder.modules():
+        own = isinstance(module, nn.ModuleList) and len(module) == anatomy.num_hidden_layers
+        if own and tuple(module) == anatomy.blocks == anatomy.last:
+            assert isinstance(module, nn.ModuleList)
+            return module
+    raise ModelError(
+        f"{type(encoder).__name__} has no list of blocks with weights of their own, so none can be taken out."
+    )
+
+
 @contextmanager
 def reading(anatomy: Anatomy, highest: int, consume: Consumer) -> Iterator[None]:
     """While this context lasts, a forward pass hands layers 0..`highest` to `consume`, then stops.

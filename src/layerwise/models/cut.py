@@ -23,7 +23,7 @@ from layerwise.models.config_lists import has_entry_per_block
 from layerwise.models.encoder import Encoder
 from layerwise.models.engine import Engine
 from layerwise.models.load import quiet
-from layerwise.models.pruned import KEY, full_weights, removed_heads
+from layerwise.models.removed_heads import KEY, full_weights, removed_heads
 from layerwise.models.tokenizer_files import faults_of_files, save_tokenizer
 from layerwise.types import Layer
 

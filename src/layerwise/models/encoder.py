@@ -22,7 +22,7 @@ from layerwise.models.engine import Engine
 from layerwise.models.load import LoadedModel, load, pick_device, pick_dtype
 from layerwise.models.locate import ModelFiles, locate
 from layerwise.models.pipeline import EncodedChunk, Sizes, as_tensors, encode_chunks
-from layerwise.models.pruned import take_out_heads
+from layerwise.models.removed_heads import take_out_heads
 from layerwise.models.request import Request
 from layerwise.models.self_check import SelfCheck, build_engine, confirm, needed_weights
 from layerwise.models.shipped import pooling_of

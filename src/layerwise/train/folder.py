@@ -24,7 +24,7 @@ from layerwise.models.heads import kind_of_head, load_with_head
 from layerwise.models.layered import LayeredModel, PairModel
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles
-from layerwise.models.pruned import take_out_heads
+from layerwise.models.removed_heads import take_out_heads
 from layerwise.models.shipped import TRAINED
 from layerwise.models.tokenization import longest_window
 from layerwise.models.tokenizer_files import save_tokenizer

@@ -14,7 +14,7 @@ from layerwise.models.engine import token_types
 from layerwise.models.heads import load_with_head
 from layerwise.models.locate import ModelFiles
 from layerwise.models.memory import within_memory
-from layerwise.models.pruned import take_out_heads
+from layerwise.models.removed_heads import take_out_heads
 from layerwise.models.tokenization import Tokenization, longest_window
 from layerwise.reports.answers import FilledMask
 from layerwise.text.batching import padded

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from layerwise.errors import SourceError, UsageError
 from layerwise.models.anatomy import dissect
+from layerwise.models.dropped_blocks import drop_blocks
 from layerwise.models.engine import token_types
 from layerwise.models.heads import kind_of_head, load_with_head
 from layerwise.models.layered import LayeredModel
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles
 from layerwise.models.padding import settle
-from layerwise.models.pruned import drop_blocks
 from layerwise.models.tokenization import Tokenization, longest_window
 from layerwise.models.tokenizer_files import save_tokenizer
 from layerwise.shipping.sentence_transformers_layout import copy_modules

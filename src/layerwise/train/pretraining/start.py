@@ -12,10 +12,10 @@ import torch
 import transformers
 
 from layerwise.errors import ModelError, UsageError
+from layerwise.models.dropped_blocks import drop_blocks
 from layerwise.models.load import config_of, from_folder, quiet, tokenizer_of
 from layerwise.models.locate import ModelFiles
 from layerwise.models.packed_pretraining import BertForPreTraining
-from layerwise.models.pruned import drop_blocks
 from layerwise.models.tokenization import longest_window
 from layerwise.train.pretraining.shape import PretrainShape
 from layerwise.train.pretraining.transfer import Transfer

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from layerwise.errors import UsageError
-from layerwise.models.pruned import blocks_of, can_drop, gates, without_block
+from layerwise.models.anatomy import blocks_of
+from layerwise.models.dropped_blocks import can_drop, without_block
+from layerwise.models.removed_heads import gates
 from layerwise.train.subject import EncoderSubject, Subject
 
 

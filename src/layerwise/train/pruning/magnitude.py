@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.prune import L1Unstructured, global_unstructured, remove
 
 from layerwise.models.anatomy import dissect
-from layerwise.models.pruned import attention_of, removed_heads
+from layerwise.models.removed_heads import attention_of, removed_heads
 
 
 def zero_smallest(encoder: Any, share: float) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from layerwise.errors import UsageError
+from layerwise.models.anatomy import blocks_of
 from layerwise.models.load import config_of
 from layerwise.models.locate import locate
-from layerwise.models.pruned import (
+from layerwise.models.removed_heads import (
     attention_of,
-    blocks_of,
     refuse_fixed_heads,
     removed_heads,
     take_out_heads,
