@@ -168,7 +168,7 @@ def ours(
 
     The last is of the training alone, with the evaluation that ends each epoch.
     """
-    from layerwise.train.tasks.task import DataColumns
+    from layerwise.train.tasks.example import DataColumns
 
     columns = DataColumns() if task == "classify" else DataColumns(label="tags", words="words")
     with tempfile.TemporaryDirectory() as folder:

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from layerwise.train.pretraining.shape import PretrainShape
     from layerwise.train.pruning.run import PruneCuts, prune
     from layerwise.train.settings import TrainingSettings
-    from layerwise.train.tasks.task import DataColumns
+    from layerwise.train.tasks.example import DataColumns
     from layerwise.types import HiddenStates, LayerSelection, TextRecord, Unit
 
     open = open_store
 
 _HOME = {
-    "DataColumns": ("layerwise.train.tasks.task", "DataColumns"),
+    "DataColumns": ("layerwise.train.tasks.example", "DataColumns"),
     "Encoder": ("layerwise.models.encoder", "Encoder"),
     "FinetuneChoices": ("layerwise.train.choices", "FinetuneChoices"),
     "HiddenStates": ("layerwise.types", "HiddenStates"),

@@ -13,7 +13,7 @@ from layerwise.train import batches
 from layerwise.train.batches import PART_COSTS, LengthOrder, of_like_length
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.settings import TrainingSettings
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import EXAMPLES, curve, tiny_bert, write_jsonl
 

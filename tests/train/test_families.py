@@ -13,7 +13,7 @@ from layerwise.models.load import quiet
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.settings import TrainingSettings
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 from tests.tiny import one_thread, tiny_tokenizer  # noqa: F401
 from tests.train.learning import write_jsonl
 

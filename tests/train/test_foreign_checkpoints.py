@@ -22,7 +22,7 @@ from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.predict import predict
 from layerwise.train.pruning.run import PruneCuts, prune
 from layerwise.train.settings import TrainingSettings
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 from tests.tiny import one_thread, tiny_tokenizer  # noqa: F401
 from tests.train.learning import EXAMPLES, write_jsonl
 

@@ -21,7 +21,7 @@ from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.predict import predict
 from layerwise.train.settings import TrainingSettings
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import EXAMPLES, tiny_bert, write_jsonl
 

@@ -22,8 +22,8 @@ from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.predict import predict
 from layerwise.train.settings import TrainingSettings
+from layerwise.train.tasks.example import DataColumns, Example
 from layerwise.train.tasks.qa import GivenAnswers, QuestionAnswering
-from layerwise.train.tasks.task import DataColumns, Example
 from layerwise.types import TextRecord
 from tests.command_line import run
 from tests.tiny import one_thread  # noqa: F401

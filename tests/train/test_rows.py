@@ -16,7 +16,7 @@ from layerwise.errors import (
 )
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.settings import TrainingSettings
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import EXAMPLES, write_jsonl
 

@@ -23,7 +23,7 @@ from layerwise.train.loop import Loop
 from layerwise.train.pretraining.run import pretrain
 from layerwise.train.pretraining.shape import PretrainShape
 from layerwise.train.settings import TrainingSettings
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import EXAMPLES, curve, tiny_bert
 

@@ -21,9 +21,9 @@ from layerwise.train.predict import predict
 from layerwise.train.pretraining.run import PretrainShape, pretrain
 from layerwise.train.pruning.run import PruneCuts, prune
 from layerwise.train.settings import PRETRAINING, TrainingSettings
+from layerwise.train.tasks.example import DataColumns, Example
 from layerwise.train.tasks.ner import Tagging
 from layerwise.train.tasks.qa import GivenAnswers, QuestionAnswering
-from layerwise.train.tasks.task import DataColumns, Example
 from layerwise.types import TextRecord
 from tests.tiny import one_thread, tiny_tokenizer  # noqa: F401
 from tests.train.learning import tiny_bert, write_jsonl

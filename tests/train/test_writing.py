@@ -4,8 +4,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from layerwise.models.locate import locate
+from layerwise.train.tasks.example import Example
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import Example
 from layerwise.train.vocabulary import train_vocabulary
 from layerwise.train.writing import Writing
 from layerwise.types import TextRecord

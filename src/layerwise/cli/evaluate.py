@@ -42,7 +42,7 @@ def command(
     from layerwise.cli.progress import live_status
     from layerwise.cli.training_table import print_evaluated
     from layerwise.train.evaluate import evaluate
-    from layerwise.train.tasks.task import DataColumns
+    from layerwise.train.tasks.example import DataColumns
 
     with live_status("evaluating") as progress:
         found = evaluate(

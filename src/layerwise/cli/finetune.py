@@ -106,7 +106,7 @@ def command(
     from layerwise.cli.training_table import print_finetuned
     from layerwise.train.finetune import FinetuneChoices, finetune
     from layerwise.train.settings import TrainingSettings
-    from layerwise.train.tasks.task import DataColumns
+    from layerwise.train.tasks.example import DataColumns
 
     with training.live_training() as progress:
         found = finetune(

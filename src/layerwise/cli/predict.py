@@ -83,7 +83,7 @@ def command(
         refuse_existing(output, overwrite)
     if not is_shipped(model):
         from layerwise.train.predict import predict
-        from layerwise.train.tasks.task import DataColumns
+        from layerwise.train.tasks.example import DataColumns
 
         said = predict(
             model,

@@ -60,7 +60,7 @@ def command(
     """Prune a model: blocks, attention heads, weights, bits; with size, speed and quality before and after."""
     from layerwise.cli.training_table import print_pruned
     from layerwise.train.pruning.run import PruneCuts, prune
-    from layerwise.train.tasks.task import DataColumns
+    from layerwise.train.tasks.example import DataColumns
 
     found = prune(
         model,

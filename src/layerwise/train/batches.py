@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from layerwise.train.tasks.task import IGNORED, Feature
+from layerwise.train.tasks.example import Feature
+from layerwise.train.tasks.task import IGNORED
 
 Batch = dict[str, Tensor]
 

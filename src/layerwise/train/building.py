@@ -19,8 +19,9 @@ from layerwise.shipping.base_modules import read_base_modules
 from layerwise.train.choices import NEW, FinetuneChoices
 from layerwise.train.doubts import doubts
 from layerwise.train.encoder_decoder import covers, join
+from layerwise.train.tasks.example import Example
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import Example, Task
+from layerwise.train.tasks.task import Task
 from layerwise.types import Layer
 
 FROZEN_LR = 1e-2

@@ -14,7 +14,8 @@ from layerwise.errors import ColumnError, LabelError, LayerwiseError, SourceErro
 from layerwise.text.locations import locate, source_names
 from layerwise.text.sources import SOURCE_FILE, Sources
 from layerwise.train.squad_json import read_squad, squad_files
-from layerwise.train.tasks.task import DataColumns, Example, Task
+from layerwise.train.tasks.example import DataColumns, Example
+from layerwise.train.tasks.task import Task
 from layerwise.types import TextRecord
 
 HELD_OUT = 0.1

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from layerwise.reports.wording import counted
-from layerwise.train.tasks.task import Example, Task
+from layerwise.train.tasks.example import Example
+from layerwise.train.tasks.task import Task
 
 NO_LABEL = ("null", "nan", "n/a", "na", "__null__")
 

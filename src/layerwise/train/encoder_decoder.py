@@ -19,8 +19,8 @@ from layerwise.errors import ModelError, UsageError
 from layerwise.models.load import load, quiet
 from layerwise.models.locate import ModelFiles
 from layerwise.train.choices import NEW
+from layerwise.train.tasks.example import Example
 from layerwise.train.tasks.seq2seq import MOST_LOST, Generation
-from layerwise.train.tasks.task import Example
 from layerwise.train.vocabulary import train_vocabulary
 
 NEW_BLOCKS = 2

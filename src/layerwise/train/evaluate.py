@@ -17,8 +17,8 @@ from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.predictor import Predictor
 from layerwise.train.pretraining.evaluate import pretraining_scores
 from layerwise.train.settings import pick_precision, require_training
+from layerwise.train.tasks.example import DataColumns
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import DataColumns
 
 
 def evaluate(

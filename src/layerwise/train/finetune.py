@@ -20,7 +20,7 @@ from layerwise.train.run_folder import held, refuse, refuse_own_sources, same_ru
 from layerwise.train.settings import FINETUNING, TrainingSettings, pick_precision, require_training
 from layerwise.train.surroundings import own_surroundings
 from layerwise.train.tasks.by_name import TASKS
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 
 __all__ = ["FinetuneChoices", "finetune"]
 

@@ -34,7 +34,8 @@ from layerwise.train.predictor import Predictor
 from layerwise.train.processes import in_shares
 from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, publishing, resume_from
 from layerwise.train.settings import TrainingSettings
-from layerwise.train.tasks.task import DataColumns, Example, Feature, Task
+from layerwise.train.tasks.example import DataColumns, Example, Feature
+from layerwise.train.tasks.task import Task
 
 if TYPE_CHECKING:
     from accelerate import PartialState

@@ -32,9 +32,10 @@ from layerwise.reports.wording import without_nan
 from layerwise.train.batches import TokenBatches
 from layerwise.train.run_folder import published
 from layerwise.train.tasks.by_name import TASKS
+from layerwise.train.tasks.example import Example
 from layerwise.train.tasks.qa import QuestionAnswering
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import Example, Task
+from layerwise.train.tasks.task import Task
 
 HEAD = "head.safetensors"
 DECODER_TOKENIZER = "decoder_tokenizer"

@@ -18,7 +18,8 @@ from layerwise.models.memory import within_memory
 from layerwise.text.batching import padded
 from layerwise.train.batches import TokenBatches
 from layerwise.train.predictor import autocast
-from layerwise.train.tasks.task import Feature, Task
+from layerwise.train.tasks.example import Feature
+from layerwise.train.tasks.task import Task
 
 BATCH_TOKENS = 4096
 SHARE_OF_MEMORY = 0.4

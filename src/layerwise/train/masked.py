@@ -21,7 +21,7 @@ from layerwise.text.batching import padded
 from layerwise.train.batches import TokenBatches
 from layerwise.train.data import Skipped
 from layerwise.train.predictor import autocast
-from layerwise.train.tasks.task import Feature, batched
+from layerwise.train.tasks.example import Feature, batched
 from layerwise.types import TextRecord
 
 

@@ -19,8 +19,8 @@ from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.masked import MaskFiller
 from layerwise.train.predictor import Predictor
 from layerwise.train.settings import pick_precision, require_training
+from layerwise.train.tasks.example import DataColumns, Example, Prediction
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import DataColumns, Example, Prediction
 
 
 def predict(

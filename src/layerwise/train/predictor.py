@@ -12,7 +12,8 @@ from torch import nn
 from layerwise.models.memory import within_memory
 from layerwise.text.batching import padded
 from layerwise.train.batches import StateBatches, TokenBatches
-from layerwise.train.tasks.task import Array, Example, Feature, Task, batched
+from layerwise.train.tasks.example import Array, Example, Feature, batched
+from layerwise.train.tasks.task import Task
 
 AT_ONCE = 1024
 """Examples that are sorted by length together."""

@@ -19,7 +19,7 @@ from layerwise.text.locations import STDIN
 from layerwise.train.checkpoints import last_whole
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.settings import TrainingSettings
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 from layerwise.whole_file import check_folder, lock, open_to_readers, whole_file
 
 RUN = "run.json"

@@ -31,8 +31,9 @@ from layerwise.train.data import Skipped, known_to, read_examples
 from layerwise.train.folder import load_trained, read_document, save_trained
 from layerwise.train.masking import Masking
 from layerwise.train.predictor import Predictor
+from layerwise.train.tasks.example import DataColumns, Feature
 from layerwise.train.tasks.seq2seq import Generation
-from layerwise.train.tasks.task import IGNORED, DataColumns, Feature, cut_note
+from layerwise.train.tasks.task import IGNORED, cut_note
 
 BATCH_TOKENS, BEAMS = 2048, 4
 Batch = dict[str, Tensor]

@@ -10,7 +10,8 @@ from tokenizers.models import WordPiece
 
 from layerwise.models.tokenization import plain_backend
 from layerwise.ops.spacing import Spacing
-from layerwise.train.tasks.task import PIECE, batched
+from layerwise.train.tasks.example import batched
+from layerwise.train.tasks.task import PIECE
 
 
 class Writing:

@@ -17,7 +17,7 @@ from layerwise.errors import SourceError
 from layerwise.models.tokenization import plain_backend
 from layerwise.text.sources import SourceOptions, Sources
 from layerwise.train.pretraining.documents import documents
-from layerwise.train.tasks.task import batched
+from layerwise.train.tasks.example import batched
 
 NAME = "corpus.json"
 AT_ONCE = 200

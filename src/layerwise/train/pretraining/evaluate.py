@@ -17,7 +17,7 @@ from layerwise.train.pretraining.batches import Frame
 from layerwise.train.pretraining.corpus import Corpus, prepare
 from layerwise.train.pretraining.held_out import HeldOut
 from layerwise.train.subject import MaskedSubject
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 
 METRIC = "masked_accuracy"
 MAX_LENGTH = 128

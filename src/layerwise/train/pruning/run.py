@@ -38,7 +38,7 @@ from layerwise.train.run_folder import refuse_own_sources
 from layerwise.train.settings import require_training
 from layerwise.train.subject import EncoderSubject, Subject, subject_of
 from layerwise.train.surroundings import own_surroundings
-from layerwise.train.tasks.task import DataColumns
+from layerwise.train.tasks.example import DataColumns
 
 ROUNDS = 5
 """Passes over the data whose median is the speed."""

@@ -18,15 +18,8 @@ from layerwise.models.tokenization import Tokenization
 from layerwise.reports.answers import Shares, TextLabel
 from layerwise.text.class_names import whole
 from layerwise.text.sources import SourceOptions
-from layerwise.train.tasks.task import (
-    Array,
-    DataColumns,
-    Example,
-    Feature,
-    Task,
-    cross_entropy,
-    most_frequent,
-)
+from layerwise.train.tasks.example import Array, DataColumns, Example, Feature
+from layerwise.train.tasks.task import Task, cross_entropy, most_frequent
 from layerwise.types import TextRecord
 
 SECOND = ("question", "sentence2", "text_b", "text_pair", "text2", "hypothesis")

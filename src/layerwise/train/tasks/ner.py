@@ -32,16 +32,9 @@ from layerwise.text.class_names import whole
 from layerwise.text.sources import SourceOptions
 from layerwise.text.words import parse_words
 from layerwise.train.tasks.classify import class_scores
+from layerwise.train.tasks.example import Array, DataColumns, Example, Feature
 from layerwise.train.tasks.given_entities import cut_at, given_spans, tags_of_words, with_words
-from layerwise.train.tasks.task import (
-    Array,
-    DataColumns,
-    Example,
-    Feature,
-    Task,
-    cross_entropy,
-    most_frequent,
-)
+from layerwise.train.tasks.task import Task, cross_entropy, most_frequent
 from layerwise.types import TextRecord
 
 NO_NAME = re.compile(r"-?\d+$|.*[=|:][BI][-_]")

@@ -21,7 +21,8 @@ from layerwise.reports.wording import counted
 from layerwise.text.class_names import whole
 from layerwise.text.sources import SourceOptions
 from layerwise.train.squad_json import IMPOSSIBLE, says_impossible
-from layerwise.train.tasks.task import Array, DataColumns, Example, Feature, Task, mean_over
+from layerwise.train.tasks.example import Array, DataColumns, Example, Feature
+from layerwise.train.tasks.task import Task, mean_over
 from layerwise.types import TextRecord
 
 LONGEST_ANSWER = 30

@@ -16,17 +16,8 @@ from layerwise.models.tokenization import Tokenization
 from layerwise.ops.spacing import Spacing
 from layerwise.reports.answers import GeneratedText
 from layerwise.text.sources import SourceOptions
-from layerwise.train.tasks.task import (
-    PIECE,
-    Array,
-    DataColumns,
-    Example,
-    Feature,
-    Task,
-    batched,
-    cross_entropy,
-    most_frequent,
-)
+from layerwise.train.tasks.example import Array, DataColumns, Example, Feature, batched
+from layerwise.train.tasks.task import PIECE, Task, cross_entropy, most_frequent
 from layerwise.train.writing import Writing
 from layerwise.types import TextRecord
 

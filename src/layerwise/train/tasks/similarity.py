@@ -15,7 +15,8 @@ from layerwise.models.encoded_text import EncodedText
 from layerwise.models.tokenization import Tokenization
 from layerwise.reports.answers import Similarity
 from layerwise.text.sources import SourceOptions
-from layerwise.train.tasks.task import Array, DataColumns, Example, Feature, Task, mean_over
+from layerwise.train.tasks.example import Array, DataColumns, Example, Feature
+from layerwise.train.tasks.task import Task, mean_over
 from layerwise.types import TextRecord
 
 
