@@ -208,6 +208,10 @@ def test_the_last_token_of_a_pair_is_that_of_its_second_text() -> None:
     apart = tiny_tokenizer("wordpiece")(*pair, truncation="only_first", max_length=40)
     first = reference_states("wordpiece", apart["input_ids"], apart["token_type_ids"])
     assert np.abs(closing.hidden_states[:, 0] - first[:, -1]).max() < 1e-5
+    alone = (pair[0], "")  # no second text: the first one's end
+    [tokens] = encoder.encode([alone], max_length=40)
+    [last] = encoder.encode([alone], unit="text", pooling="last_token", max_length=40)
+    assert np.abs(last.hidden_states[:, 0] - tokens.hidden_states[:, -1]).max() < 1e-5
 
 
 @pytest.mark.parametrize(

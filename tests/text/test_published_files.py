@@ -243,6 +243,40 @@ def test_where_published_sets_have_words_and_tags(write: Write, rows: str, endin
     assert (first.kept, second.kept) == ({"label": ["O", "B-LOC"]}, {"label": ["O", "O"]})
 
 
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [
+        ("You PRP B-NP (S(S*", "(S(S*"),  # clauses of CoNLL-2001
+        ("IL-2 NN B-NP B", "B"),
+        ("Anna NNP O nsubj", "nsubj"),
+        ("Boot B-ASP Positive", "Positive"),
+    ],
+)
+def test_the_last_column_is_the_label(write: Write, row: str, label: str) -> None:
+    [text] = read(write("train.conll", f"{row}\n{row}\n"), keep=("label",))
+    assert text.kept == {"label": [label, label]}
+
+
+@pytest.mark.parametrize(
+    "comment",
+    ["# sent_id=1", "# text=A b", "# newdoc id=weblog", "# sent_id-orig = 1", "# text[en] = A", "# newpar"],
+)
+def test_comments_of_treebanks(write: Write, comment: str) -> None:
+    rows = f"{comment}\nAnna\tNNP\tB-NP\tB-PER\nsings\tVBZ\tB-VP\tO\n\n"
+    assert texts(write("train.conll", rows * 2)) == ["Anna sings"] * 2
+
+
+def test_numbers_that_are_words_are_not_counted_as_rows(write: Write) -> None:
+    assert texts(write("years.conll", "1990\tCD\tO\n1991\tCD\tO\n")) == ["1990 1991"]
+
+
+def test_a_table_with_an_empty_line_is_a_table(write: Write) -> None:
+    rows = "id\ttext\n1\thello world\n\n2\tfoo bar\n\n"
+    assert texts(write("a.tsv", rows)) == ["hello world", "foo bar"]
+    with pytest.raises(SourceError, match="pass --format tsv"):
+        texts(write("a.txt", rows))
+
+
 def test_words_that_begin_with_a_hash_are_words(write: Write) -> None:
     rows = "#\tO\n##\tO\n#id\tO\n#a=b\tO\n\n## O\n# O\n"
     assert texts(write("tweets.conll", rows)) == ["# ## #id #a=b", "## #"]

@@ -85,6 +85,64 @@ def test_the_other_text_of_a_pair_is_not_left_out_unseen(tmp_path: Path) -> None
     assert read("classify", path, text="sentence")[0].record.text_pair is None
 
 
+@pytest.mark.parametrize("other", [{"question": 7}, {"text2": None}, {"hypothesis": " "}])
+def test_what_is_no_other_text_is_left_out(other: dict[str, Any], tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", [{"text": CONTEXT, "label": 0, **other}] * 3)
+    assert read("classify", path)[0].record.text == CONTEXT
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_question_alone_is_the_text(ending: str, tmp_path: Path) -> None:
+    """As in TREC."""
+    path = tmp_path / f"trec.{ending}"
+    rows = {
+        "csv": f"question,label\n{QUESTION},LOC\n" * 1,
+        "jsonl": json.dumps({"question": QUESTION, "label": "LOC"}),
+    }
+    path.write_text(rows[ending], "utf-8")
+    [one] = read("classify", path)
+    assert (one.record.text, one.target) == (QUESTION, "LOC")
+
+
+def test_json_beside_tables_says_what_is_in_them(tmp_path: Path) -> None:
+    answers = {"text": ["Rome"], "answer_start": [14]}
+    write_jsonl(tmp_path / "train.jsonl", [{"question": QUESTION, "context": CONTEXT, "answers": answers}])
+    written(tmp_path / "dataset_infos.json", {"default": {}})
+    assert len(read("qa", tmp_path)) == 1
+    other = tmp_path / "other"
+    other.mkdir()
+    squad = written(
+        other / "a.json", {"data": [{"question": QUESTION, "context": CONTEXT, "answers": answers}]}
+    )
+    (other / ".b.json").write_text("{", "utf-8")
+    assert len(read("qa", other)) == 1
+    with pytest.raises(SourceError, match="expected files of one kind"):
+        list(
+            read_examples(
+                TASKS["qa"], [str(squad), str(tmp_path / "train.jsonl")], DataColumns(), Skipped(False)
+            )
+        )
+
+
+@pytest.mark.parametrize("answers", [None, "Rome", 5, [1999], [{"text": "Rome"}]])
+def test_odd_answers_of_cmrc_are_bad_rows(answers: Any, tmp_path: Path) -> None:
+    question = {"query_id": "Q", "query_text": QUESTION, "answers": answers}
+    path = written(tmp_path / "cmrc.json", [{"context_text": CONTEXT, "qas": [question]}])
+    skipped = Skipped(True)
+    assert not list(read_examples(TASKS["qa"], str(path), DataColumns(), skipped))
+    assert len(skipped.reasons) == 1
+
+
+def test_answers_that_are_asked_for_by_name_are_read(tmp_path: Path) -> None:
+    """In whatever row it is first said that there is none."""
+    row = {"question": QUESTION, "context": CONTEXT, "answers": [ANSWER], "plausible": [ANSWER]}
+    path = write_jsonl(
+        tmp_path / "a.jsonl", [row, {**row, "is_impossible": True}, {**row, "is_impossible": float("nan")}]
+    )
+    assert [len(one.target.texts) for one in read("qa", path)] == [1, 0, 1]
+    assert [len(one.target.texts) for one in read("qa", path, label="plausible")] == [1, 1, 1]
+
+
 def test_a_word_a_row_is_no_text(tmp_path: Path) -> None:
     table = tmp_path / "ner_dataset.csv"
     table.write_text(

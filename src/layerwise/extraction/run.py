@@ -27,7 +27,7 @@ from layerwise.store.writer import StoreWriter
 from layerwise.text.sources import Sources
 from layerwise.types import TextRecord
 
-FIRST_TEXTS, FIRST_CHARACTERS = 500, 10_000_000
+FIRST_TEXTS, FIRST_CHARACTERS = 20_000, 10_000_000
 """How many texts, and about how much of them, tell the types of the columns that are kept."""
 
 COMMIT_SECONDS = 30.0

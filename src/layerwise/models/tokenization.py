@@ -239,7 +239,8 @@ def _special(
     """Where the special tokens stand, each of the template's once: a text in one window has just these."""
     before, after = len(template.before), len(template.after)
     second = template.offset(1, int(plans[0].end[0] - plans[0].start[0]))
-    last = len(plans[-1].start) - 1  # where the text ends, or the second one of a pair
+    # Where the text ends, or the second one of a pair, if there is one.
+    last = len(plans[-1].start) - 1 if len(plans[-1].owner) else len(sequences) - 1
     length = len(sequences[last])
     return (
         (0, range(before)),

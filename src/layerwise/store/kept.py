@@ -54,8 +54,8 @@ def kept_types(
             )
             raise SourceError(f"the column {name!r} cannot be kept, it is a name of the store's own: {way}.")
     stated = {name: _stored(kind, unit) for name, kind in (declared or {}).items()}
-    values = {**chunk.kept, **(first or {})}
-    return {name: stated.get(name) or _type_of(_values(values[name], unit)) for name in chunk.kept}
+    seen = {name: max(values, (first or {}).get(name, ()), key=len) for name, values in chunk.kept.items()}
+    return {name: stated.get(name) or _type_of(_values(values, unit)) for name, values in seen.items()}
 
 
 def _stored(kind: pa.DataType, unit: str) -> pa.DataType | None:

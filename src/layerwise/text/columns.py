@@ -68,13 +68,14 @@ class SourceOptions:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of one file that are read; `text` is None where the words make up the text."""
+    """The columns of one file that are read; `text` is None where the words make up the text, `also` need not be there."""
 
     text: str | None
     pair: str | None
     id: str | None
     words: str | None
     keep: tuple[str, ...]
+    also: tuple[str, ...] = ()
 
     @classmethod
     def resolve(
@@ -113,12 +114,12 @@ class Columns:
                     f"--text-column, or a list of words with --words-column; it has {listed(available)}{hint}."
                 )
             text = candidates[0]
-        kept = (*options.keep, *(column for column in options.also if column in available))
-        return cls(text, options.pair_column, options.id_column, options.words_column, kept)
+        also = tuple(column for column in options.also if column not in (text, *others))
+        return cls(text, options.pair_column, options.id_column, options.words_column, options.keep, also)
 
     @property
     def names(self) -> list[str]:
-        """Every column that is read, once."""
+        """Every column that has to be there, once."""
         named = (self.text, self.pair, self.id, self.words, *self.keep)
         return list(dict.fromkeys(name for name in named if name is not None))
 
@@ -137,7 +138,7 @@ class Columns:
             text=text,
             text_pair=None if self.pair is None else _text(row, self.pair, place),
             words=words,
-            kept={name: row.get(name) for name in self.keep},
+            kept={name: row.get(name) for name in (*self.keep, *(one for one in self.also if one in row))},
             id=None if self.id is None else _identifier(row, self.id, place),
             place=place,
         )

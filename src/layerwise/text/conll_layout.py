@@ -17,7 +17,8 @@ NAMES = {
 }
 
 COMMENT = re.compile(
-    r"#id(?= )|# id\b|# (newdoc|newpar)\s*$|#\s*\w[\w.: ]*\s=(\s|$)|#(begin|end) document\b|## [^\t]+\t|###\w+:"
+    r"#id(?= )|# id\b|# (sent_id|text|newdoc|newpar)\b(.*=|\s*$)|#\s*\w[\w.: -]*\s=(\s|$)|#(begin|end) document\b"
+    r"|## [^\t]+\t|###\w+:"
     r"|(?P<dated>#\t.*\[\d{4}-\d\d-\d\d\]\s*$)"
 )
 """MultiCoNER writes `# id 5f0b... domain=en` before a sentence, others `# key = value` as CoNLL-U does, KLUE
@@ -124,12 +125,21 @@ def _are_numbered(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
             return False
         firsts.append(first)
     through = [firsts[0] + sum(map(len, counts[:place])) for place in range(len(counts))] if counts else []
-    return all(first == 1 for first in firsts) or not any(firsts) or firsts == through
+    alike = (
+        len({row[1] for sentence in sentences for row in sentence if len(row) > 1}) == 1
+    )  # a kind of numbers, not words
+    known = (
+        all(first == 1 for first in firsts) or not any(firsts) or (firsts == through and firsts[0] in (0, 1))
+    )
+    return known and not (alike and sum(map(len, counts)) > 1)
 
 
 def _names_behind_numbers(rows: Sequence[Sequence[str]]) -> Sequence[str]:
-    if len(rows[0]) == 4 and all(len(row) > 2 and TAG.fullmatch(row[2]) for row in rows):
+    tagged = all(len(row) > 2 and TAG.fullmatch(row[2]) for row in rows)
+    if len(rows[0]) == 4 and tagged:
         return ("number", "form", "label", "nested")
+    if len(rows[0]) == 5 and tagged and not all(TAG.fullmatch(row[-1]) for row in rows):
+        return ("number", "form", "label", "misc", "annotator")
     return ("number", *_names([row[1:] for row in rows]))
 
 
@@ -146,14 +156,9 @@ def _are_placed(forms: Sequence[str]) -> bool:
 
 
 def _names(rows: Sequence[Sequence[str]]) -> Sequence[str]:
-    """The first column is the word and the last its label, unless the tags of entities are in another one alone.
-
-    Universal NER has an annotator behind them; MIT's sets of films and restaurants have them before the word.
-    """
+    """The first column is the word and the last its label; in MIT's sets of films and restaurants it is the other way."""
     count = len(rows[0])
     tagged = [n for n in range(count) if all(len(row) > n and TAG.fullmatch(row[n]) for row in rows)]
     if count == 2 and tagged == [0] and any(row[0] != "O" for row in rows):
         return ("label", "form")
-    if len(tagged) == 1 and 0 < tagged[0] < count - 1:
-        return ("form", *("label" if n == tagged[0] else f"column_{n}" for n in range(1, count)))
     return NAMES.get(count) or ("form", *(f"column_{number}" for number in range(1, count - 1)), "label")

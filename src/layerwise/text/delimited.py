@@ -199,7 +199,7 @@ def _numbered(options: SourceOptions, header: Sequence[str], file: str) -> bool:
         raise ColumnError(
             f"{file} has names in its first line ({listed(header)}): name columns by them, not by numbers."
         )
-    if missing or any(len(name) > LONGEST_NAME for name in header):
+    if missing or (len(numbers) == 1 and any(len(name) > LONGEST_NAME for name in header)):
         return True
     if not all(name.isdecimal() for name in header):
         raise ColumnError(

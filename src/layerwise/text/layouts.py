@@ -60,11 +60,12 @@ def layout_of(head: bytes) -> str | None:
     words = alike and not any(re.search(r"\s", row[0].strip()) for row in fields)
     tags = {row[-1] for row in fields}
     tabs = all("\t" in row for row in rows)
+    single = not any(re.search(r"\s", part.strip()) for row in fields for part in row)
+    filled = [number for number, line in enumerate(bare) if line.strip()]
     blank = any(
-        not line.strip() for line in bare[bare.index(rows[0]) :]
-    )  # as between sentences, not between rows of a table
-    if words and (
-        (tabs and blank) or all(map(TAG.fullmatch, tags)) or {"B", "O"} <= tags <= set("BIOESLUMW")
-    ):
+        not line.strip() for line in bare[filled[0] : filled[-1]]
+    )  # between sentences, not rows of a table
+    labels = all(map(TAG.fullmatch, tags)) or {"B", "O"} <= tags <= set("BIOESLUMW")
+    if words and (labels or (tabs and single and blank)):
         return "conll"
     return "tsv" if alike and tabs else None

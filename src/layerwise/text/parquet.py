@@ -39,7 +39,8 @@ def read_parquet(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]
         if twice is not None:
             raise ColumnError(f"{stream.name} has two columns {twice!r}: rename one, or name another.")
         number = 0
-        for batch in file.iter_batches(BATCH_ROWS, columns=columns.names):
+        wanted = [*columns.names, *(name for name in columns.also if name in schema.names)]
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
             for row in _rows(batch, stream.name, number):
                 number += 1
                 stream.share = number / file.metadata.num_rows

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from glob import glob
 from pathlib import Path
@@ -140,6 +140,7 @@ def held(folder: Path) -> Iterator[None]:
     """
     check_folder(folder)
     folder = folder.resolve()  # one lock, whatever links lead there
+    made = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.parent / f".{folder.name}.lock"
     try:
@@ -156,6 +157,9 @@ def held(folder: Path) -> Iterator[None]:
         if handle is not None:
             path.unlink(missing_ok=True)
             handle.close()
+        for parent in made:
+            with suppress(OSError):  # something is in it
+                parent.rmdir()
 
 
 def claim(folder: Path, document: dict[str, Any], resume: bool, keep: str = "") -> None:

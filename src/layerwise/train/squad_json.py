@@ -38,12 +38,16 @@ def squad_files(sources: Sequence[str | Path], format: str | None) -> list[Path]
 
 
 def _files(path: Path) -> list[Path]:
-    """The file, or what of a folder or glob is JSON; hidden files were made by programs, not by the user."""
+    """The file, or the tables of a folder or glob, or its `.json` where there are none; hidden files are no user's own."""
     if path.is_dir():
-        inside = [one for one in path.rglob("*.json*") if not _is_hidden(one.relative_to(path))]
-    elif path.exists() or not (inside := [Path(one) for one in glob(str(path), recursive=True)]):  # noqa: PTH207 (absolute ones)
+        inside = [one for one in path.rglob("*") if not _is_hidden(one.relative_to(path))]
+    elif path.exists() or not (
+        inside := [Path(one) for one in glob(str(path), recursive=True)]  # noqa: PTH207 (absolute ones)
+    ):
         return [path]
-    return sorted(one for one in inside if one.is_file() and (_is_ours(one) or is_known(one.name)))
+    files = sorted(one for one in inside if one.is_file())
+    tables = [one for one in files if is_known(one.name) and ".txt" not in one.suffixes]
+    return tables or list(filter(_is_ours, files))  # beside tables .json says what is in them
 
 
 def _is_hidden(path: Path) -> bool:
@@ -132,10 +136,11 @@ def _of_cmrc(question: Any, context: Any) -> Any:
     """A question of CMRC 2018 under SQuAD's names; its answers do not say where they are, so it is where they are first."""
     if not isinstance(question, dict):
         return question
-    texts = [text for text in question.get("answers") or () if isinstance(text, str)]
-    places = [context.find(text) if isinstance(context, str) else -1 for text in texts]
-    answers = {"text": texts, "answer_start": places}
-    return {"id": question.get("query_id"), "question": question.get("query_text"), "answers": answers}
+    named = {**question, "id": question.get("query_id"), "question": question.get("query_text")}
+    texts = question.get("answers")
+    if isinstance(texts, list) and all(isinstance(text, str) for text in texts) and isinstance(context, str):
+        named["answers"] = {"text": texts, "answer_start": [context.find(text) for text in texts]}
+    return named
 
 
 def _record(question: dict[str, Any], context: Any, column: str, where: str) -> TextRecord:
@@ -151,8 +156,10 @@ def _record(question: dict[str, Any], context: Any, column: str, where: str) -> 
 
 
 def says_impossible(value: Any) -> bool:
-    """Whether a question has no answer; some converters wrote the word, not a boolean."""
-    return value.strip().lower() in ("true", "yes", "1") if isinstance(value, str) else bool(value)
+    """Whether a question has no answer; some converters wrote a word or a number, and NaN where it is not said."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "yes", "1", "1.0")
+    return bool(value) and value == value
 
 
 def _list(holder: Any, key: str, where: str) -> list[Any]:

@@ -50,7 +50,7 @@ class Classification(Task):
 
     @classmethod
     def example(cls, record: TextRecord, columns: DataColumns, with_target: bool) -> Example:
-        if others := [name for name in SECOND if columns.text is None and name in record.kept]:
+        if others := [name for name in SECOND if columns.text is None and _is_text(record.kept.get(name))]:
             raise UsageError(
                 f"{record.place}: there is a column {others[0]!r} beside the text: name the text with --text-column, and "
                 "the second of a pair, if it is one, with --pair-column."
@@ -130,6 +130,10 @@ class Classification(Task):
     def baseline(self, examples: Sequence[Example]) -> float | None:
         given = [example.target for example in examples]
         return class_scores(given, [most_frequent(given)] * len(given))["macro_f1"]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def class_scores(given: Sequence[str], found: Sequence[str]) -> dict[str, float]:

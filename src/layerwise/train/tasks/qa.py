@@ -56,7 +56,7 @@ class QuestionAnswering(Task):
     def source(cls, columns: DataColumns, with_target: bool) -> SourceOptions:
         keep = (columns.label or "answers",) if with_target else ()
         text, pair = columns.text or "question", columns.pair or "context"
-        also = (IMPOSSIBLE,) if with_target else ()
+        also = (IMPOSSIBLE,) if with_target and columns.label in (None, "answers") else ()
         return SourceOptions(text, pair, columns.id, keep=keep, also=also, format=columns.format)
 
     @classmethod
