@@ -132,6 +132,8 @@ def place_of(layer: int | str, held: Sequence[int | str], num_hidden_layers: int
         wanted: int | str = int(layer) if isinstance(layer, str) else operator.index(layer)
     except ValueError:
         wanted = layer
+    except TypeError:
+        raise LayerSelectionError(f"a layer is {layer!r}: expected its number, 'final' or 'mix'.") from None
     if isinstance(wanted, int) and wanted < 0:
         wanted += num_hidden_layers + 1
     if wanted == "final" and not has_final:

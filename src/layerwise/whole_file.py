@@ -13,6 +13,11 @@ from typing import IO
 from layerwise.errors import LayerwiseError, UsageError
 
 
+def local_path(path: str | Path) -> Path:
+    """A path with `~` as the home folder, where it names one."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises where there is no such user
+
+
 def check_target(path: str | Path) -> Path:
     """Where a file can be written, looked at before any work is done.
 
@@ -20,13 +25,15 @@ def check_target(path: str | Path) -> Path:
         UsageError: it has no name, its folder is not there, or it is a folder itself.
         LayerwiseError: nothing may be written into its folder.
     """
-    target = Path(path).expanduser()
+    target = local_path(path)
     if not str(path):
         raise UsageError("the empty file name '' was given: name a file to write.")
     if target.is_dir():
         raise UsageError(f"{path} is a folder: name a file to write.")
     if _is_device(target):
         return target
+    if target.is_symlink() and not target.exists() and target.readlink() == Path(target.name):
+        raise UsageError(f"{path} is a link to itself: name another file.")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent} for the file {target.name}: make it first.")
     if not os.access(target.parent, os.W_OK):
@@ -41,7 +48,7 @@ def check_folder(path: str | Path) -> None:
         UsageError: it has no name, or is a file.
         LayerwiseError: nothing may be written into it, or where it would be made.
     """
-    folder = Path(path).expanduser().absolute()
+    folder = local_path(path).absolute()
     if not str(path):
         raise UsageError("the empty folder name '' was given: name a folder to write into.")
     try:
@@ -83,7 +90,7 @@ def whole_file(path: str | Path, overwrite: bool = True) -> Iterator[IO[bytes]]:
         LayerwiseError: it cannot be written.
     """
     refuse_existing(path, overwrite)
-    target = Path(path).expanduser()
+    target = local_path(path)
     try:
         if _is_device(target):
             with target.open("wb") as stream:

@@ -6,8 +6,10 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+import layerwise
 from tests.command_line import run
 
 
@@ -180,3 +182,86 @@ def test_lengths_are_told(folder: Path) -> None:
     outcome = run("extract long.txt -o b --long-text truncate")
     assert "1 cut (490 tokens lost)" in outcome.out
     refused("extract long.txt -o c --long-text error", 1, "text 0", "1002 tokens")
+
+
+def test_the_home_folder_is_the_same_for_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = folder / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    assert run("extract ok.txt -o '~/st.lance' --layers 0").status == 0
+    assert (home / "st.lance" / "_ledger").is_dir() and not (folder / "~").exists()
+    assert run("inspect '~/st.lance' --check").status == 0
+    refused("extract '~nobody.txt' -o out", 1, "~nobody.txt does not exist")
+    refused("predict '~nobody' ok.txt", 1, "~nobody")
+
+
+def test_a_store_that_lost_its_data_is_not_complete(folder: Path) -> None:
+    command = "extract ok.txt -o out --layers 0"
+    assert run(command).status == 0
+    [data] = (folder / "out" / "data").iterdir()
+    content = data.read_bytes()
+    data.write_bytes(content[:-1])
+    refused(
+        command, 1, f"has {len(content) - 1} bytes, and {len(content)} were written", "restore it from a copy"
+    )
+    data.unlink()
+    refused(command, 1, "is missing")
+    data.write_bytes(content)
+    assert "nothing was left to do" in run(command).out
+
+
+def test_a_ledger_without_some_texts_is_damage(folder: Path) -> None:
+    assert run("extract ok.txt -o out --layers 0").status == 0
+    [ledger] = (folder / "out" / "_ledger").glob("*.parquet")
+    pq.write_table(pq.read_table(ledger).slice(0, 2), ledger)
+    for command in ("inspect out --check", "inspect out", "extract ok.txt -o out --layers 0"):
+        refused(command, 1, "has 2 texts, and 3 were written")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "fragment"),
+    [
+        ("extract '' -o out", 2, "the empty name ''"),
+        ("show hello --revision main", 2, "the revision 'main' was given for 'minilm', which is embedded"),
+        ("extract ok.txt -o out --limit 99999999999999999999999", 2, "expected a number of texts"),
+        (f"extract ok.txt -o {'x' * 300}", 2, "too long for this disk"),
+        (f"inspect {'x' * 300}", 2, "too long for this disk"),
+        ("show hello --mix scalar --mix-weights weights.json", 2, "there is no 'gamma'"),
+        ("show hello --mix scalar --mix-weights deep.json", 2, "cannot be read"),
+        ("extract dots.jsonl -o out --keep a.b", 1, "names without dots: rename it"),
+        ("probe store --label n --group ''", 2, "no column ''"),
+        ("compare store --csv loop", 2, "is a link to itself"),
+    ],
+)
+def test_odd_names_and_values(folder: Path, command: str, status: int, fragment: str) -> None:
+    (folder / "weights.json").write_text('{"weights": [1, 2]}')
+    (folder / "deep.json").write_text("[" * 100_000)
+    (folder / "dots.jsonl").write_text('{"text": "a", "a": {"b": 1}}\n')
+    (folder / "loop").symlink_to("loop")
+    if " store " in command:
+        rows = "".join(json.dumps({"text": f"text {n}", "n": "ab"[n % 2]}) + "\n" for n in range(6))
+        (folder / "rows.jsonl").write_text(rows)
+        assert run("extract rows.jsonl -o store --layers 0,1 --keep n").status == 0
+    refused(command, status, fragment)
+
+
+def test_a_store_without_rows_is_told(folder: Path) -> None:
+    (folder / "nothing.txt").write_text("\n\n")
+    assert run("extract nothing.txt -o none --unit word").status == 0
+    refused("probe none --unsupervised", 2, "has no rows")
+
+
+def test_python_is_told_what_is_no_store_and_no_layer(folder: Path) -> None:
+    assert run("extract ok.txt -o out --layers 0").status == 0
+    store = layerwise.open("out")
+    for wrong in (lambda: store.text(None), lambda: store.layer(None), lambda: layerwise.open(None)):
+        with pytest.raises(layerwise.LayerwiseError, match="expected"):
+            wrong()
+    with pytest.raises(layerwise.UsageError, match="size of batches is -1"):
+        list(store.layer(0).batches(-1))
+    assert [len(batch) for batch in store.layer(0).batches(10**12)] == [3]
+
+
+def test_a_byte_order_mark_is_no_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffhello\n"))
+    assert json.loads(run("show - --layers 0 --unit text --json").out)["text"] == "hello"

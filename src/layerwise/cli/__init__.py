@@ -5,8 +5,10 @@ Data goes to stdout, progress and messages to stderr. Exit status: 0 success, 1 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -93,6 +95,10 @@ for command in (
 def main() -> None:
     """Run the command line; every expected failure is one sentence on stderr."""
     try:
+        Path.cwd()
+    except OSError as error:
+        _fail(f"the current folder cannot be entered ({error.strerror}): change into another.", 1)
+    try:
         escape_output()
         app()
     except LayerwiseError as error:
@@ -110,6 +116,8 @@ def main() -> None:
         if isinstance(error, OSError) and output_is_full(error):
             drop_output()
             _fail(f"stdout cannot be written ({error.strerror}): make room, or send it elsewhere.", 1)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _fail(f"the name {str(error.filename)[:60]}… is too long for this disk: choose a shorter one.", 2)
         if another_process_failed(error):
             _fail("stopped, since another process of this run has failed.", 1)
         said = " ".join(str(error).split()) or "no message"

@@ -94,8 +94,9 @@ def mix_weights(path: str | None) -> tuple[list[float], float] | None:
     try:
         given = json.loads(Path(path).read_text("utf-8"))
         return [float(weight) for weight in given["weights"]], float(given["gamma"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        said = f"there is no {error}" if isinstance(error, KeyError) else error
         raise UsageError(
-            f"the mix weights in {path} cannot be read ({error}): expected JSON like "
+            f"the mix weights in {path} cannot be read ({said}): expected JSON like "
             '{"weights": [0.1, 0.2], "gamma": 1.0}.'
         ) from error

@@ -36,13 +36,16 @@ def command(
     as_json: options.JsonOption = False,
 ) -> None:
     """Print the vectors of one text at every layer."""
+    from layerwise.errors import UsageError
     from layerwise.models.encoder import Encoder
 
     weights = options.mix_weights(mix_weights)
     encoder = Encoder.from_pretrained(
         model, revision=revision, dtype=dtype, device=device, allow_pickle=allow_pickle
     )
-    source = sys.stdin.read().rstrip("\n") if text == "-" else text
+    if text == "-" and sys.stdin is None:
+        raise UsageError("'-' was given, and stdin is closed: pipe the text in, or give it.")
+    source = sys.stdin.read().removeprefix("\ufeff").rstrip("\n") if text == "-" else text
     states = encoder.encode(
         [source if pair is None else (source, pair)],
         layers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def find_sources(
             "file (to_parquet), or take Encoder.stream for texts in memory."
         )
     keep = (keep,) if isinstance(keep, str) else tuple(keep)
-    if limit is not None and limit < 1:
-        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
+    if limit is not None and not 1 <= limit <= sys.maxsize:
+        raise UsageError(f"the limit is {limit}: expected a number of texts, 1 or more.")
     if words_column is not None and words not in (None, "given"):
         raise UsageError(
             f"words in the column {words_column!r} are given, and words={words!r} would leave them out: choose one."

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from layerwise.errors import ModelNotFoundError, UnsafeWeightsError
+from layerwise.errors import ModelNotFoundError, UnsafeWeightsError, UsageError
 from layerwise.models.embedded import SHA256, bring_again, embedded_folder
+from layerwise.whole_file import local_path
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -45,13 +46,21 @@ def locate(name: str, revision: str | None = None, allow_pickle: bool = False) -
     """Find a model's files; the network is touched only for a name that is no local folder.
 
     Raises:
+        UsageError: a revision of a model that is not on the Hub.
         ModelNotFoundError: there is no such model; the message lists what was tried.
         UnsafeWeightsError: the weights are pickled and `allow_pickle` is False, or an embedded
             model's weights do not have the expected checksum.
         MissingExtraError: the package with the model 'minilm' is not installed.
     """
+    if not isinstance(name, str | Path):
+        raise UsageError(f"a model is {name!r}: expected its name or folder, a string or a path.")
+    if revision is not None and (_is_folder(name) or name in SHA256):
+        raise UsageError(
+            f"the revision {revision!r} was given for {name!r}, which is {'a folder' if _is_folder(name) else 'embedded'}: "
+            "revisions are those of models on the Hugging Face Hub; leave it out."
+        )
     if _is_folder(name):
-        return _weights(name, Path(name).expanduser().resolve(), None, allow_pickle)
+        return _weights(name, local_path(name).resolve(), None, allow_pickle)
     if name in SHA256:
         return _embedded(name)
     if not name or _is_file(name):
@@ -135,14 +144,14 @@ def _refuse_pointers(weights: list[Path]) -> None:
 
 def _is_file(name: str) -> bool:
     try:
-        return Path(name).expanduser().is_file()
+        return local_path(name).is_file()
     except (OSError, RuntimeError):
         return False
 
 
 def _is_folder(name: str) -> bool:
     try:
-        return bool(name) and Path(name).expanduser().is_dir()
+        return bool(name) and local_path(name).is_dir()
     except (OSError, RuntimeError):  # too long a name, no such user
         return False
 

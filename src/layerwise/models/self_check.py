@@ -166,9 +166,14 @@ def needed_weights(engine: Engine, names: Sequence[str]) -> list[str]:
     """Those of `names` that a layer depends on: with NaN in their place, a layer is NaN."""
     weights = dict(engine.model.named_parameters())
     known = [name for name in names if name in weights]
-    if not _spoils(engine, [weights[name] for name in known]):
-        return []
-    return [name for name in known if _spoils(engine, [weights[name]])]
+    attention = engine.attention
+    engine.use("eager")  # fused kernels take scores that are NaN for masked ones
+    try:
+        if not _spoils(engine, [weights[name] for name in known]):
+            return []
+        return [name for name in known if _spoils(engine, [weights[name]])]
+    finally:
+        engine.use(attention)
 
 
 def _spoils(engine: Engine, weights: Sequence[Tensor]) -> bool:

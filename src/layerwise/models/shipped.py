@@ -10,6 +10,7 @@ from typing import Any
 
 from layerwise.errors import ModelError
 from layerwise.types import POOLINGS, Layer
+from layerwise.whole_file import local_path
 
 NAME = "layerwise.json"
 PRUNED = "layerwise_pruning.json"
@@ -40,7 +41,7 @@ class Shipped:
 
 def is_shipped(folder: str | Path) -> bool:
     """Whether `layerwise ship` wrote a folder; one that is not there was written by nobody."""
-    return (Path(folder).expanduser() / NAME).is_file()
+    return (local_path(folder) / NAME).is_file()
 
 
 def read_shipped(folder: Path) -> Shipped | None:

@@ -18,6 +18,7 @@ from layerwise.ops.linear_probe import LinearProbe
 from layerwise.reports.prediction import Label, Prediction
 from layerwise.shipping.companions import PROBE
 from layerwise.types import HiddenStates, Layer, TextRecord
+from layerwise.whole_file import local_path
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Predictor:
             UsageError: the folder has no probe, or one of another model.
             ModelError: it cannot be loaded.
         """
-        path = Path(folder).expanduser()
+        path = local_path(folder)
         shipped = read_shipped(path) if path.is_dir() else None
         if shipped is None or not (path / PROBE).is_file():
             what = "is no folder" if not path.is_dir() else "has no probe"

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from layerwise.errors import LayerwiseError, UsageError
 from layerwise.models.shipped import NAME, PRUNED
-from layerwise.whole_file import open_to_readers
+from layerwise.whole_file import local_path, open_to_readers
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def whole_folder(target: Path, source: Path, overwrite: bool) -> Iterator[Path]:
         UsageError: `target` is there and may not be replaced, or it and `source` lie in each other.
         LayerwiseError: it cannot be written.
     """
-    target = target.expanduser().absolute()
+    target = local_path(target).absolute()
     refuse(target, source, overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def refuse(target: Path, source: Path, overwrite: bool) -> None:
     Raises:
         UsageError: see `whole_folder`.
     """
-    real, origin = target.expanduser().resolve(), source.resolve()
+    real, origin = local_path(target).resolve(), source.resolve()
     if real == origin or real.is_relative_to(origin) or origin.is_relative_to(real):
         raise UsageError(
             f"{target} and the model's own folder {source} lie in each other: choose another folder."
@@ -92,7 +92,7 @@ def refuse_there(target: Path, overwrite: bool) -> None:
     Raises:
         UsageError: see `whole_folder`.
     """
-    target = target.expanduser()
+    target = local_path(target)
     if not (target.exists() or target.is_symlink()):
         return
     if not target.is_dir() or target.is_symlink():

@@ -111,6 +111,11 @@ def read_commits(store: Path, in_manifest: Iterable[str]) -> list[Commit]:
     for commit in found:
         if not present.issuperset(file.name for file in commit.files):
             continue  # of a run that was killed before its manifest, or of a writer at work
+        if len(commit.ledger.num_units) != commit.texts:
+            raise StoreCorruptError(
+                f"{store}: a file of {LEDGER}/ has {len(commit.ledger.num_units)} texts, and {commit.texts} were written: "
+                "restore it from a copy, or extract again with --overwrite."
+            )
         expected = commits[-1].after if commits else 0
         if commit.first_text != expected:
             if not commit.files:
@@ -127,6 +132,22 @@ def read_commits(store: Path, in_manifest: Iterable[str]) -> list[Commit]:
             "another tool rewrote the store; restore it from a copy, or extract again with --overwrite."
         )
     return commits
+
+
+def refuse_lost_files(store: Path, commits: Iterable[Commit]) -> None:
+    """Look, without reading them, whether the data files are there and as long as they were written.
+
+    Raises:
+        StoreCorruptError: one is not.
+    """
+    for file in (file for commit in commits for file in commit.files):
+        path = store / "data" / file.name
+        size = path.stat().st_size if path.is_file() else None
+        if size != file.bytes:
+            found = "is missing" if size is None else f"has {size} bytes, and {file.bytes} were written"
+            raise StoreCorruptError(
+                f"{store}: the file data/{file.name} {found}: restore it from a copy, or extract again with --overwrite."
+            )
 
 
 def data_files(dataset: lance.LanceDataset) -> list[str]:

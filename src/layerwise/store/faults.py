@@ -43,6 +43,10 @@ def writing(path: Path, what: str = "store") -> Iterator[None]:
         if isinstance(error, PermissionError) or "Permission denied" in str(error):
             raise StoreError(f"the {what} {path} cannot be written: permission denied.") from error
         raise StoreError(f"the {what} {path} cannot be written: {said}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Rust, which is no Exception
+            raise
+        raise StoreError(f"the {what} {path} cannot be written: {first_line(error)}") from error
 
 
 @contextmanager

@@ -48,6 +48,10 @@ def kept_types(
         SourceError: a kept column has the name of one of the store's own.
     """
     for name in chunk.kept:
+        if not name or "." in name:
+            raise SourceError(
+                f"the column {name!r} cannot be kept, as a store's columns have names without dots: rename it."
+            )
         if name in OWN_COLUMNS or name.startswith("layer_"):
             way = (
                 "pass --id-column id if it identifies texts, else rename it" if name == "id" else "rename it"

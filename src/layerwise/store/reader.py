@@ -24,6 +24,7 @@ from layerwise.store.layer_column import LayerColumn, Vectors, to_numpy
 from layerwise.store.resume import refuse_later_format
 from layerwise.store.schema import METADATA_KEY, decode_document, vector_columns
 from layerwise.types import LayerSelection, Ledger, Unit, place_of
+from layerwise.whole_file import local_path
 
 BATCH_BYTES = 32 << 20
 """A batch holds about this much; Lance reads a few ahead."""
@@ -46,7 +47,9 @@ def open_store(path: str | Path) -> Store:
         StoreCorruptError: it cannot be opened.
         StoreError: a later version of layerwise wrote it.
     """
-    folder = Path(path)
+    if not isinstance(path, str | Path):
+        raise UsageError(f"a store is {path!r}: expected the name of its folder, a string or a path.")
+    folder = local_path(path)
     kind = kind_of(folder)
     if kind is Kind.NEW:
         raise NotAStoreError(
@@ -225,6 +228,8 @@ class Store:
             UsageError: there is no such text.
         """
         bounds = self._row_bounds
+        if not hasattr(text_id, "__index__"):
+            raise UsageError(f"a text is {text_id!r}: expected its number, from 0.")
         if not 0 <= text_id < len(bounds) - 1:
             holds = f"texts 0 to {len(bounds) - 2}" if len(bounds) > 1 else "no text"
             raise UsageError(f"there is no text {text_id} in {self.path}: it holds {holds}.")
@@ -293,13 +298,15 @@ class Store:
             rows: half-open range of rows, or all.
         """
         names = self._names(columns)
+        if size is not None and (not isinstance(size, int | np.integer) or size < 1):
+            raise UsageError(f"the size of batches is {size!r}: expected a number of rows, 1 or more.")
         first, after = rows or (0, self.num_rows)
         if after <= first:
             return
         with reading(self.path):
             found = self.dataset.to_batches(
                 columns=names,
-                batch_size=size or self._batch_rows(names),
+                batch_size=self._batch_rows(names) if size is None else min(int(size), self.num_rows),
                 batch_readahead=READ_AHEAD,
                 fragment_readahead=1,
                 io_buffer_size=4 * BATCH_BYTES,

@@ -29,6 +29,7 @@ from layerwise.store.commits import (
     file_checksum,
     join_ledgers,
     read_commits,
+    refuse_lost_files,
     write_commit,
 )
 from layerwise.store.faults import reading, writing
@@ -44,6 +45,7 @@ from layerwise.store.schema import (
     schema_metadata,
 )
 from layerwise.types import Chunk
+from layerwise.whole_file import local_path
 
 COMMIT_BYTES = 64 << 20
 """Rows are committed once this much is waiting."""
@@ -140,7 +142,7 @@ class StoreWriter:
             StoreError: the store is there and neither `resume` nor `overwrite` is set, or
                 another process is writing it, or it cannot be written.
         """
-        folder = Path(path)
+        folder = local_path(path)
         assert store_dtype in VECTOR_TYPES
         _refuse(folder, resume, overwrite)
         shape = Shape(dict(columns), store_dtype, unit, pairs, ids)
@@ -261,8 +263,12 @@ class StoreWriter:
             if self._overwrite:  # not before: a source that cannot be read must not cost the store there
                 clear(self.path)
             self._manifests = Manifests(self.path)
-            dataset = lance.write_dataset(schema.empty_table(), self.path, schema=schema, mode="create")
-            self._manifests.sync()
+            try:
+                dataset = lance.write_dataset(schema.empty_table(), self.path, schema=schema, mode="create")
+                self._manifests.sync()
+            except BaseException:  # half of one would be taken for somebody else's
+                clear(self.path)
+                raise
             self._dataset = dataset
         return dataset
 
@@ -329,6 +335,7 @@ class StoreWriter:
             return
         kept = {name: dataset.schema.field(name).type for name in kept_names(dataset.schema)}
         refuse_other_run(self.path, dataset.schema, self._document(), self._shape.schema(kept, {}))
+        refuse_lost_files(self.path, commits)
         self._counts = reduce(Counts.plus, commits, self._counts)
         self._dataset, self._resumed = dataset, True
         self._manifests = Manifests(self.path)

@@ -122,7 +122,7 @@ def read_labels(
         LabelError: labels that are missing, constant, or of one example.
     """
     choose("task", task, TASKS)
-    for column in filter(None, (label, group)):
+    for column in (label, *([] if group is None else [group])):
         require_column(store, column)
     first, second = _pairs(store) if pair else (np.arange(len(store)), None)
     table = store.to_table(

@@ -44,5 +44,11 @@ def read_rows(store: Store, columns: Mapping[Name, str], rows: Rows) -> Iterator
 
 
 def read_layer(store: Store, column: str, rows: Rows) -> Vectors:
-    """The rows of one layer: (rows, hidden_size); NaN where a row is not embedded."""
+    """The rows of one layer: (rows, hidden_size); NaN where a row is not embedded.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if not len(rows):
+        raise UsageError(f"the store {store.path} has no rows: extract texts that have some.")
     return np.concatenate([batch for [batch] in read_rows(store, {column: column}, rows)])

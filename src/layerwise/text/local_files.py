@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from layerwise.errors import SourceError
 from layerwise.text.formats import READERS, is_known
+from layerwise.whole_file import local_path
 
 Found = tuple[str, str]
 """Path of a file, and its name relative to what was given: the same wherever the data lies."""
@@ -21,7 +22,7 @@ def find_local(given: str, format: str | None = None) -> list[Found]:
     Raises:
         SourceError: there is no such file, a folder or glob has none, or it may not be read.
     """
-    path = Path(given).expanduser()
+    path = local_path(given)
     try:
         if path.is_dir():
             return _in_folder(path, given, format)

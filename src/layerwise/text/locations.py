@@ -37,6 +37,10 @@ def source_names(given: Any) -> list[str]:
                 f"a source is {' '.join(repr(one).split())[:60]}: expected the name of a file, a folder, a glob or a URL; "
                 "write texts that are in memory to a file (.jsonl) first."
             )
+        if not str(one):
+            raise UsageError(
+                "a source has the empty name '': expected the name of a file, a folder, a glob or a URL."
+            )
     return [str(one) for one in sources]
 
 
@@ -141,6 +145,8 @@ def _locate(source: str, format: str | None) -> list[Location]:
 
 def _own_stdin() -> BinaryIO:
     """stdin behind a buffer of its own: Python cannot end while a thread waits for `sys.stdin`'s."""
+    if sys.stdin is None:
+        raise SourceError("'-' was given, and stdin is closed: pipe the texts in, or name a file.")
     try:
         return open(os.dup(sys.stdin.fileno()), "rb")  # noqa: PTH123 - a descriptor, not a path
     except (OSError, ValueError):  # replaced by something that is no file

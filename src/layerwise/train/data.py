@@ -17,6 +17,7 @@ from layerwise.train.squad_json import read_squad, squad_files
 from layerwise.train.tasks.example import DataColumns, Example
 from layerwise.train.tasks.task import Task
 from layerwise.types import TextRecord
+from layerwise.whole_file import local_path
 
 HELD_OUT = 0.1
 """Share of the data that early stopping looks at where no dev part is given."""
@@ -222,9 +223,7 @@ def refuse_parts_together(sources: Sequence[str], format: str | None, squad: boo
         SourceError: a source is not there.
     """
     for source in sources:
-        if Path(source).expanduser().is_file() or not (
-            Path(source).expanduser().is_dir() or has_magic(source)
-        ):
+        if local_path(source).is_file() or not (local_path(source).is_dir() or has_magic(source)):
             continue
         names = [path.name for path in squad_files([source], format)] if squad else []
         names = names or [file.name for file in locate([source], format)]

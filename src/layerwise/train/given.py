@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from numbers import Real
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import numpy as np
 
 from layerwise.errors import UsageError
+from layerwise.whole_file import local_path
 
 Options = TypeVar("Options")
 
@@ -68,8 +70,8 @@ def check_counts(
         raise UsageError(f"the number of beams is {beams}: expected 1 to {MOST_BEAMS}.")
     if top < 1:
         raise UsageError(f"top is {top}: expected at least 1 token.")
-    if limit is not None and limit < 1:
-        raise UsageError(f"the limit is {limit}: expected at least 1 text.")
+    if limit is not None and not 1 <= limit <= sys.maxsize:
+        raise UsageError(f"the limit is {limit}: expected a number of texts, 1 or more.")
     if batch_tokens is not None and batch_tokens < 1:
         raise UsageError(f"batch-tokens is {batch_tokens}: expected at least 1 token.")
 
@@ -81,7 +83,7 @@ def folder_of(output: Any) -> Path:
         UsageError: it is neither a string nor a path.
     """
     if isinstance(output, str | Path):
-        return Path(output).expanduser()
+        return local_path(output)
     raise UsageError(f"output is {_shown(output)}: expected the folder to write.")
 
 

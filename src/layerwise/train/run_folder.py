@@ -20,7 +20,7 @@ from layerwise.train.checkpoints import last_whole
 from layerwise.train.choices import FinetuneChoices
 from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.example import DataColumns
-from layerwise.whole_file import check_folder, lock, open_to_readers, whole_file
+from layerwise.whole_file import check_folder, local_path, lock, open_to_readers, whole_file
 
 RUN = "run.json"
 CHECKPOINTS = "checkpoints"
@@ -119,7 +119,7 @@ def refuse_own_sources(folder: Path, *read: str | Path) -> None:
     if not folder.exists():
         return
     for one in read:
-        name = str(Path(one).expanduser())
+        name = str(local_path(one))
         matching = [] if Path(name).exists() else glob(name, recursive=True)  # noqa: PTH207 (absolute ones)
         for found in () if name == STDIN or "://" in str(one) else (name, *matching):
             path = Path(found).resolve()

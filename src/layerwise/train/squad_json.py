@@ -13,6 +13,7 @@ from layerwise.errors import LayerwiseError, SourceError
 from layerwise.text.formats import is_known
 from layerwise.text.jsonl import refuse_surrogates
 from layerwise.types import TextRecord
+from layerwise.whole_file import local_path
 
 IMPOSSIBLE = "is_impossible"
 """The key of questions without an answer, whose answers, where there are some, are only plausible."""
@@ -26,7 +27,7 @@ def squad_files(sources: Sequence[str | Path], format: str | None) -> list[Path]
     """
     if format is not None:
         return []
-    found = [path for source in sources for path in _files(Path(source).expanduser())]
+    found = [path for source in sources for path in _files(local_path(source))]
     ours = [path for path in found if _is_ours(path)]
     if ours and len(ours) < len(found):
         other = next(path for path in found if path not in ours)
