@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.classify import Classification
 from tests.tiny import one_thread  # noqa: F401
-from tests.train.learning import tiny_bert, write_jsonl
+from tests.train.learning import curve, tiny_bert, write_jsonl
 
 HOW = TrainingSettings(epochs=4, batch_size=16, lr=1e-3, precision="fp32", device="cpu")
 
@@ -113,3 +114,44 @@ def test_best_weights_that_are_damaged_are_told_and_the_run_goes_on(
     assert report is not None
     assert (report.best_step, report.scores["macro_f1"]) == (18, 0.7)
     assert any("those of step 6, were damaged" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "choices"),
+    [
+        (replace(HOW, steps=9, epochs=None, evaluate_every=3), FinetuneChoices()),
+        (replace(HOW, steps=9, epochs=None), FinetuneChoices()),
+        (replace(HOW, epochs=2.4), FinetuneChoices(frozen=True)),
+        (replace(HOW, epochs=40, evaluate_every=4), FinetuneChoices(patience=1)),
+    ],
+)
+def test_a_run_that_was_over_makes_no_step_more(
+    tiny: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: TrainingSettings,
+    choices: FinetuneChoices,
+) -> None:
+    monkeypatch.setattr(callbacks, "FIRST_STOP", 0)
+    settings = replace(settings, log_every=1)
+
+    def run(folder: Path, resume: bool = False) -> Any:
+        return finetune(
+            "classify", data, folder, model=tiny, settings=settings, choices=choices, resume=resume
+        )
+
+    whole = run(tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(finetune_run, "save_trained", full)
+        with pytest.raises(LayerwiseError, match="make room"):
+            run(tmp_path / "stopped")
+    resumed = run(tmp_path / "stopped", resume=True)
+    assert (resumed.steps, resumed.best_step, resumed.epochs) == (whole.steps, whole.best_step, whole.epochs)
+    assert list(resumed.scores.items()) == list(whole.scores.items())
+    for name in ("loss", "eval_macro_f1"):
+        assert curve(tmp_path / "stopped", name) == curve(tmp_path / "whole", name)
+    for name in ("model.safetensors", "head.safetensors"):
+        if (tmp_path / "whole" / name).exists():
+            one, two = (load_file(tmp_path / folder / name) for folder in ("whole", "stopped"))
+            assert all(torch.equal(one[key], two[key]) for key in one)

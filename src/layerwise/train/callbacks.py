@@ -47,23 +47,40 @@ class Patience(EarlyStoppingCallback):
     Scores such as an entity's F1 stay at 0 for the first steps, and in few examples an epoch is a handful of them.
     """
 
-    _was_over = False
-
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called by the trainer; a run that had come to its end, and goes on only to write its model, stops again."""
+        """Called by the trainer; a run that had lost its patience, and goes on only to write its model, stops again."""
         super().on_train_begin(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
-        self._was_over = self.early_stopping_patience_counter >= self.early_stopping_patience
-        control.should_training_stop = control.should_training_stop or self._was_over
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Called by the trainer, behind the one step that it takes all the same."""
-        if self._was_over:
-            control.should_evaluate = control.should_save = False
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_training_stop = True
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
         """Called by the trainer."""
         if state.global_step >= FIRST_STOP:
             super().on_evaluate(args, state, control, metrics, **kwargs)  # type: ignore[no-untyped-call]
+
+
+class Over(TrainerCallback):
+    """Notices a run that had come to its end, and goes on only to write its model: it makes no step more."""
+
+    _over = False
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer."""
+        if 0 < state.max_steps <= state.global_step:
+            control.should_training_stop = True
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer, when `Patience` too has said what it had to."""
+        self._over = control.should_training_stop
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Called by the trainer, also where it makes no step; what was scored is not scored again."""
+        scored = any(
+            line["step"] == state.global_step and any(name.startswith("eval_") for name in line)
+            for line in state.log_history
+        )
+        if self._over and scored:
+            control.should_log = control.should_evaluate = control.should_save = False
 
 
 class Logbook(TrainerCallback):

@@ -46,7 +46,10 @@ class FinetuneChoices:
         """
         choose("mix", self.mix, MIXES)
         if self.patience is not None and self.patience < 1:
-            raise UsageError(f"the patience is {self.patience}: expected 1 or more evaluations.")
+            raise UsageError(
+                f"the patience is {self.patience}: expected 1 or more evaluations (never: 0 on the command line, None in "
+                "Python)."
+            )
         if self.decoder is not None and (not self.decoder or self.decoder.endswith(":")):
             raise UsageError(
                 f"the decoder is {self.decoder!r}: expected a model, new, or new: and a number of blocks."

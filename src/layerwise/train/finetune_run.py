@@ -115,6 +115,7 @@ class Finetuning:
         self.state.wait_for_everyone()
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         scores = loop.kept_scores() or evaluate()
+        scores = {task.metric: scores[task.metric], **scores}  # a log that was read again is sorted by name
         if not self.state.is_main_process:
             self.state.wait_for_everyone()
             return None

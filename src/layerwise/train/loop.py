@@ -23,7 +23,7 @@ from layerwise.interruption import interruptible
 from layerwise.models.load import quiet
 from layerwise.models.memory import within_memory
 from layerwise.train.batches import LengthOrder
-from layerwise.train.callbacks import Epochs, Logbook, Patience, Report, Stop
+from layerwise.train.callbacks import Epochs, Logbook, Over, Patience, Report, Stop
 from layerwise.train.checkpoints import Best, Sealing
 from layerwise.train.settings import TrainingSettings
 
@@ -152,6 +152,10 @@ class Loop(Trainer):
             )
         return result
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The batches of a step; none where it was over before it began, which the trainer asks behind a step only."""
+        return ([], None) if self.control.should_training_stop else super().get_batch_samples(*args, **kwargs)
+
     def _load_scaler(self, checkpoint: Any) -> None:
         super()._load_scaler(checkpoint)
         self._loaded = True  # behind weights, optimizer and state
@@ -262,6 +266,7 @@ def build_loop(
     callbacks: list[TrainerCallback] = [logbook, stop]
     if patience is not None:
         callbacks.append(Patience(patience))
+    callbacks.append(Over())
     loop = Loop(
         stop,
         model=model,
