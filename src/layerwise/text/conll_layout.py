@@ -25,26 +25,9 @@ COMMENT = re.compile(
 `## number` and the sentence behind a tab, JNLPBA `###MEDLINE:number`, OntoNotes `#begin document (...)`, GermEval an
 address and a date behind tabs; a lone `#` is a word (in tweets)."""
 
-HEADER = (
-    {"word", "words", "token", "tokens", "form"},
-    {
-        *(
-            "tag",
-            "tags",
-            "label",
-            "labels",
-            "ner",
-            "ner_tag",
-            "ner_tags",
-            "iob",
-            "bio",
-            "pos",
-            "upos",
-            "entity",
-        ),
-    },
-)
-"""What the first row has in its first and last column where it names them."""
+_TAG_NAMES = "tag tags label labels ner ner_tag ner_tags iob bio pos upos entity"
+WORD_NAMES, TAG_NAMES = {"word", "words", "token", "tokens", "form"}, frozenset(_TAG_NAMES.split())
+"""What a first row that names the columns has in the first and in the last."""
 
 TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
 """A label of a word: `O`, or its place in a chunk and the chunk's kind."""
@@ -111,8 +94,7 @@ def layout_of_rows(head: bytes) -> Layout:
 
 def is_header(row: Sequence[str]) -> bool:
     """Whether a first row names the columns."""
-    first, last = HEADER
-    return len(row) > 1 and row[0].lower() in first and row[-1].lower() in last
+    return len(row) > 1 and row[0].lower() in WORD_NAMES and row[-1].lower() in TAG_NAMES
 
 
 def _are_numbered(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
@@ -125,13 +107,10 @@ def _are_numbered(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
             return False
         firsts.append(first)
     through = [firsts[0] + sum(map(len, counts[:place])) for place in range(len(counts))] if counts else []
-    alike = (
-        len({row[1] for sentence in sentences for row in sentence if len(row) > 1}) == 1
-    )  # a kind of numbers, not words
-    known = (
-        all(first == 1 for first in firsts) or not any(firsts) or (firsts == through and firsts[0] in (0, 1))
-    )
-    return known and not (alike and sum(map(len, counts)) > 1)
+    begins = set(firsts) in ({0}, {1}) or (firsts == through and firsts[0] in (0, 1))
+    words = {row[1] for sentence in sentences for row in sentence if len(row) > 1}
+    one_kind = len(words) == 1 and sum(map(len, counts)) > 1  # of numbers, as CD: they are the words
+    return begins and not one_kind
 
 
 def _names_behind_numbers(rows: Sequence[Sequence[str]]) -> Sequence[str]:

@@ -27,47 +27,12 @@ from layerwise.types import TextRecord
 MAX_FIELD = 1 << 28
 """Characters of one field; a quote that is never closed is noticed here, not when memory is full."""
 
-USUAL = {
-    *(
-        "text",
-        "sentence",
-        "sentence1",
-        "sentence2",
-        "text_a",
-        "text_b",
-        "question",
-        "question1",
-        "question2",
-        "context",
-    ),
-    *(
-        "premise",
-        "hypothesis",
-        "review",
-        "content",
-        "title",
-        "description",
-        "body",
-        "tweet",
-        "comment",
-        "source",
-        "target",
-    ),
-    *(
-        "label",
-        "labels",
-        "gold_label",
-        "class",
-        "category",
-        "topic",
-        "sentiment",
-        "stars",
-        "rating",
-        "score",
-        "quality",
-    ),
-    *("id", "idx", "index", "pair_id", "pairid", "is_duplicate", "answer", "answers", "split"),
-}
+_NAMES = """
+    text sentence sentence1 sentence2 text_a text_b question question1 question2 context premise hypothesis review content
+    title description body tweet comment source target label labels gold_label class category topic sentiment stars rating
+    score quality id idx index pair_id pairid is_duplicate answer answers split
+"""
+USUAL = frozenset(_NAMES.split())
 """Names of columns in published tables: a first line with two of them is a header."""
 
 LONGEST_NAME = 40

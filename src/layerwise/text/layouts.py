@@ -62,9 +62,8 @@ def layout_of(head: bytes) -> str | None:
     tabs = all("\t" in row for row in rows)
     single = not any(re.search(r"\s", part.strip()) for row in fields for part in row)
     filled = [number for number, line in enumerate(bare) if line.strip()]
-    blank = any(
-        not line.strip() for line in bare[filled[0] : filled[-1]]
-    )  # between sentences, not rows of a table
+    between = bare[filled[0] : filled[-1]]
+    blank = not all(line.strip() for line in between)  # as between sentences, not between rows of a table
     labels = all(map(TAG.fullmatch, tags)) or {"B", "O"} <= tags <= set("BIOESLUMW")
     if words and (labels or (tabs and single and blank)):
         return "conll"
