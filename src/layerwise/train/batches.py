@@ -83,10 +83,7 @@ class InParts:
 
     def __call__(self, features: Sequence[Feature]) -> dict[str, Any]:
         """`parts`, and the `labels` of all, to be counted."""
-        # Texts of a pair that are encoded apart are padded to the longer one.
-        lengths = [
-            max(len(part.input_ids) for part in (one, one.other) if part is not None) for one in features
-        ]
+        lengths = [one.longest for one in features]
         parts = [self.collate([features[row] for row in rows]) for rows in of_like_length(lengths)]
         return {"parts": parts, "labels": torch.cat([part["labels"].flatten() for part in parts])}
 

@@ -219,7 +219,7 @@ class Finetuning:
             features,
             collate=collate,
             loss=task.loss,
-            lengths=[len(one) for one in features],
+            lengths=[one.longest for one in features],
             evaluator=evaluate,
             patience=self.chosen.patience,
             log=self.folder / LOG,

@@ -89,6 +89,11 @@ class Feature:
     owner: Any = None
     states: Tensor | None = field(default=None, repr=False)
 
+    @property
+    def longest(self) -> int:
+        """Tokens of the longer text of a pair that is encoded apart, to which both are padded; else all."""
+        return max(len(self.input_ids), 0 if self.other is None else self.other.longest)
+
     def __len__(self) -> int:
         return len(self.input_ids) + (len(self.other) if self.other is not None else 0)
 
