@@ -1,4 +1,4 @@
-"""Batches in parts of like length: less padding, the same training."""
+"""Batches in parts of like length, or packed: less padding or none, the same training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from layerwise.models.layer_reader import LayerReader
 from layerwise.train import batches
 from layerwise.train.batches import PART_COSTS, LengthOrder, of_like_length
 from layerwise.train.finetune import FinetuneChoices, finetune
@@ -63,7 +64,9 @@ TOPICS = ("classify", LABELLED / "topics_en.jsonl", DataColumns(label="topic"))
         (*TOPICS, FinetuneChoices()),
         (*TOPICS, FinetuneChoices(mix="scalar", class_weights=True)),
         ("ner", TRAINING / "entities_zh.jsonl", DataColumns(label="entities"), FinetuneChoices()),
+        ("ner", TRAINING / "entities_zh.jsonl", DataColumns(label="entities"), FinetuneChoices(mix="scalar")),
         ("qa", [question(number) for number in range(40)], DataColumns(), FinetuneChoices()),
+        ("qa", [question(number) for number in range(40)], DataColumns(), FinetuneChoices(mix="scalar")),
         ("similarity", LABELLED / "sts_en.tsv", DataColumns(), FinetuneChoices()),
         (
             "seq2seq",
@@ -72,9 +75,9 @@ TOPICS = ("classify", LABELLED / "topics_en.jsonl", DataColumns(label="topic"))
             FinetuneChoices(),
         ),
     ],
-    ids=["classify", "mix", "ner", "qa", "similarity", "seq2seq"],
+    ids=["classify", "mix", "ner", "ner-mix", "qa", "qa-mix", "similarity", "seq2seq"],
 )
-def test_a_batch_in_parts_trains_as_the_whole(
+def test_a_batch_in_parts_or_packed_trains_as_the_whole(
     tiny: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -84,17 +87,27 @@ def test_a_batch_in_parts_trains_as_the_whole(
     choices: FinetuneChoices,
 ) -> None:
     path = data if isinstance(data, Path) else write_jsonl(tmp_path / "data.jsonl", data)
-    how = TrainingSettings(steps=4, batch_size=16, log_every=1, precision="fp32", lr=1e-3, device="cpu")
     padding = {}
-    for name, cost in (("whole", 1_000_000), ("parts", 0)):
+
+    def train(name: str, cost: int) -> None:
         monkeypatch.setattr(batches, "PART_COSTS", cost)
+        how = TrainingSettings(steps=4, batch_size=16, log_every=1, precision="fp32", lr=1e-3, device="cpu")
         report = finetune(
             task, path, tmp_path / name, model=tiny, columns=columns, choices=choices, settings=how
         )
         assert report is not None
         padding[name] = report.padding
-    assert padding["parts"] < padding["whole"]
-    assert curve(tmp_path / "parts") == pytest.approx(curve(tmp_path / "whole"), abs=1e-4)
+
+    own_head = choices.mix == "scalar" or task == "similarity"
+    if own_head:
+        train("packed", 1_000_000)
+        assert padding["packed"] == 0
+        monkeypatch.setattr(LayerReader, "packs", lambda self, device: False)
+    train("whole", 1_000_000)
+    train("parts", 0)
+    assert 0 < padding["parts"] < padding["whole"]
+    for name in padding:
+        assert curve(tmp_path / name) == pytest.approx(curve(tmp_path / "whole"), abs=1e-4)
 
 
 def test_few_long_texts_have_little_padding(tiny: str, tmp_path: Path) -> None:

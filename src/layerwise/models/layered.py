@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from layerwise.models.anatomy import dissect, reading
-from layerwise.models.padding import by_length, mask_padded_logits, mixes_lengths
+from layerwise.models.layer_reader import LayerReader
+from layerwise.models.padding import mask_padded_logits
 from layerwise.types import Layer
 
 
@@ -74,6 +74,7 @@ class LayeredModel(nn.Module):
         layers: the layers that are read: numbers, or `"final"`.
         pooled: whether a text gets one vector, the mean over the tokens marked; else each token has its own.
         frozen: whether the encoder stays as it is: it then runs without dropout and without gradients.
+        reader: runs the encoder and reads those layers.
     """
 
     def __init__(
@@ -98,22 +99,18 @@ class LayeredModel(nn.Module):
         encoder.requires_grad_(not frozen)
         if not frozen:
             self._leave_out_unused()
-        self._mixes_lengths = mixes_lengths(encoder)
 
     def refit(self, layers: tuple[Layer, ...]) -> None:
         """Look at the encoder anew, which may have fewer blocks now, and read these layers of it."""
         self.layers = layers
-        self._anatomy = dissect(self.encoder, self.encoder.config)
-        self._highest = max((layer for layer in layers if isinstance(layer, int)), default=0)
-        if "final" in layers:
-            self._highest = self._anatomy.num_hidden_layers
+        self.reader = LayerReader(self.encoder, layers, self.pooled)
 
     def _leave_out_unused(self) -> None:
         """Poolers and blocks above the highest layer read get no gradient: a distributed step would wait for it."""
         for name, module in self.encoder.named_children():
             if name == "pooler":
                 module.requires_grad_(False)
-        for block in self._anatomy.blocks[self._highest :] if len(self._anatomy.blocks) > 1 else ():
+        for block in self.reader.blocks_above:
             block.requires_grad_(False)
 
     def train(self, mode: bool = True) -> LayeredModel:
@@ -130,35 +127,8 @@ class LayeredModel(nn.Module):
             inputs: as transformers takes them.
             pool_mask: (batch, seq) 1 at the tokens that are pooled.
         """
-        marked = inputs if pool_mask is None else {**inputs, "pool_mask": pool_mask}
-        if self._mixes_lengths or bool(inputs["attention_mask"].all()):
-            return self._states(marked)
-        of_texts = ("states",) if self.pooled else ()
-        return by_length(lambda part: {"states": self._states(part)}, marked, of_texts)["states"]
-
-    def _states(self, marked: Mapping[str, Tensor]) -> Tensor:
-        inputs = {name: value for name, value in marked.items() if name != "pool_mask"}
-        held: dict[Layer, Tensor] = {}
-        longest = inputs["input_ids"].shape[1]
-
-        def keep(layer: Layer, hidden: Tensor) -> None:
-            if layer in self.layers:
-                held[layer] = hidden[:, :longest]  # Longformer fills up to whole windows
-
-        gradients = contextlib.nullcontext() if not self.frozen else torch.no_grad()
-        with gradients:
-            output = None
-            with reading(self._anatomy, self._highest, keep):
-                output = self.encoder(**inputs)
-            if "final" in self.layers:
-                assert output is not None
-                held["final"] = output[0]
-            states = torch.stack([held[layer] for layer in self.layers], dim=-2)
-            if not self.pooled:
-                return states
-            weights = marked["pool_mask"].to(states.dtype)
-            weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
-            return torch.einsum("bt,btlh->blh", weights, states)
+        with torch.no_grad() if self.frozen else contextlib.nullcontext():
+            return self.reader(inputs, pool_mask)
 
     def forward(
         self, pool_mask: Tensor | None = None, num_items_in_batch: Any = None, **inputs: Tensor

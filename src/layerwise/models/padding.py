@@ -33,16 +33,6 @@ def settle(encoder: Any, model: Any, per_text: bool = False) -> None:
     Raises:
         ModelError: the encoder cannot be read.
     """
-    if not mixes_lengths(encoder):
-        _never_pad(model, per_text)
-
-
-def mixes_lengths(encoder: Any) -> bool:
-    """Choose the attention of an encoder, and say whether texts of different lengths may share a batch.
-
-    Raises:
-        ModelError: the encoder cannot be read.
-    """
     was_training = encoder.training
     encoder.eval()
     try:
@@ -50,7 +40,8 @@ def mixes_lengths(encoder: Any) -> bool:
             engine, _ = build_engine(encoder, "padded")
     finally:
         encoder.train(was_training)
-    return engine.mixes_lengths
+    if not engine.mixes_lengths:
+        _never_pad(model, per_text)
 
 
 def _never_pad(model: Any, per_text: bool) -> None:

@@ -15,6 +15,7 @@ import torch
 from layerwise.errors import SourceError
 from layerwise.models.layered import HeadOnStates, LayeredModel
 from layerwise.models.locate import ModelFiles
+from layerwise.models.padding import looks_at_padding
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.train.batches import InParts, StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
@@ -27,7 +28,7 @@ from layerwise.train.data import (
     refuse_parts_together,
     split_by,
 )
-from layerwise.train.folder import batches_for, save_trained
+from layerwise.train.folder import batches_for, save_trained, takes_texts
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import arguments, build_loop
 from layerwise.train.predictor import Predictor
@@ -198,8 +199,10 @@ class Finetuning:
         if every is not None:
             strategy = {"eval_strategy": "steps", "save_strategy": "steps"}
         collate: Any = batches
-        if isinstance(batches, TokenBatches) and self.device.type == "cpu":
-            collate = InParts(batches)
+        pads = False
+        if isinstance(batches, TokenBatches) and self._pads(model, task):
+            pads = True
+            collate = InParts(batches) if self.device.type == "cpu" else batches
         args = arguments(
             self.how,
             self.folder / CHECKPOINTS,
@@ -224,7 +227,14 @@ class Finetuning:
             patience=self.chosen.patience,
             log=self.folder / LOG,
             report=self.progress,
+            pads=pads,
         )
+
+    def _pads(self, model: Any, task: Task) -> bool:
+        """Whether the padding of a batch is computed."""
+        if isinstance(model, LayeredModel):
+            return model.reader.pads(self.device)
+        return not looks_at_padding(takes_texts(model, task))
 
     def _head_in_words(self, model: Any) -> str:
         if not isinstance(model, LayeredModel):

@@ -66,7 +66,7 @@ class Trained:
     @property
     def encoder(self) -> Any:
         """The part of the model that has blocks."""
-        bare = _bare(self.model, self.task)
+        bare = takes_texts(self.model, self.task)
         return self.model.base_model if bare is self.model else bare
 
     @property
@@ -88,7 +88,7 @@ class Trained:
 
 def batches_for(model: Any, task: Task) -> TokenBatches:
     """How features of a task become batches of a model."""
-    layered, bare = isinstance(model, LayeredModel), _bare(model, task)
+    layered, bare = isinstance(model, LayeredModel), takes_texts(model, task)
     decoder_pad = None
     if isinstance(task, Generation):
         decoder_pad = _padding(task.target_tokenizer)
@@ -97,8 +97,8 @@ def batches_for(model: Any, task: Task) -> TokenBatches:
     return TokenBatches(_padding(task.tokenizer), types, layered and task.pooled, decoder_pad)
 
 
-def _bare(model: Any, task: Task) -> Any:
-    """What takes the texts."""
+def takes_texts(model: Any, task: Task) -> Any:
+    """The part of a model that takes the texts: its encoder, if that is a model of its own."""
     return model.encoder if isinstance(model, LayeredModel) or task.head == "seq2seq" else model
 
 
@@ -131,7 +131,7 @@ def save_trained(folder: Path, model: Any, task: Task, document: Mapping[str, An
                     save_file(tensors, draft / HEAD)
             else:
                 model.save_pretrained(draft)
-            save_tokenizer(task.tokenizer, draft, token_types(_bare(model, task)) > 1)
+            save_tokenizer(task.tokenizer, draft, token_types(takes_texts(model, task)) > 1)
             if isinstance(task, Generation) and task.target_tokenizer is not task.tokenizer:
                 task.target_tokenizer.save_pretrained(draft / DECODER_TOKENIZER)
         if isinstance(model, PairModel) and model.head.mix is None:

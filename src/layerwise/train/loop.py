@@ -83,7 +83,7 @@ class Loop(Trainer):
     """A trainer of one task.
 
     Attributes:
-        tokens, padding: real and filled up tokens of the batches this process has trained on.
+        tokens, padding: real and filled up tokens that this process has computed in training.
         tokens_before: real tokens, over all processes, of the run that this one goes on with.
         best: knows whether the best checkpoint of that run is there.
     """
@@ -95,11 +95,12 @@ class Loop(Trainer):
         lengths: Sequence[int] | None = None,
         evaluator: Evaluate,
         meter: Meter | None = None,
+        pads: bool = True,
         **kwargs: Any,
     ) -> None:
         self._end, self._lengths, self._evaluator, self._meter = stop, lengths, evaluator, meter
         self.tokens = self.padding = self.tokens_before = 0
-        self._loaded = False
+        self._pads, self._loaded = pads, False
         self.best = Best()
         with quiet():
             super().__init__(*args, **kwargs)
@@ -228,7 +229,7 @@ class Loop(Trainer):
         if mask is not None:
             real = int(mask.sum())
             self.tokens += real
-            self.padding += mask.numel() - real
+            self.padding += mask.numel() - real if self._pads else 0
         elif "input_ids" in inputs:
             self.tokens += inputs["input_ids"].numel()
 
@@ -259,8 +260,13 @@ def build_loop(
     report: Report | None,
     meter: Meter | None = None,
     minutes: float | None = None,
+    pads: bool = True,
 ) -> Loop:
-    """A loop with its callbacks: log, progress, early stopping, sealed checkpoints."""
+    """A loop with its callbacks: log, progress, early stopping, sealed checkpoints.
+
+    Args:
+        pads: whether the model computes the padding of its batches.
+    """
     logbook = Logbook(log, report)
     stop = Stop(minutes)
     callbacks: list[TrainerCallback] = [logbook, stop]
@@ -279,6 +285,7 @@ def build_loop(
         lengths=lengths,
         evaluator=evaluator,
         meter=meter,
+        pads=pads,
     )
     loop.remove_callback(PrinterCallback)  # the log is ours
     loop.add_callback(Sealing(loop.accelerator.wait_for_everyone))
