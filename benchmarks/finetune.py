@@ -10,8 +10,9 @@
    `layerwise finetune --frozen`, which runs it once; at the same number of epochs.
 4. A batch in parts of like length beside the same batch whole: padding, and tokens that are no padding a second, for
    sentences and for few longer texts; and what a forward and backward pass costs by its size.
+5. The same for heads of layerwise's own, whose batches are packed, beside batches in parts.
 
-Texts are made here, of lengths as in SST-2 and CoNLL-2003 (their published means and spread).
+Texts are made here, of lengths as in SST-2, CoNLL-2003 and STS-B (their published means and spread).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from layerwise.models.layer_reader import LayerReader
 from layerwise.models.load import quiet, tokenizer_of
 from layerwise.models.locate import locate
 from layerwise.train import batches
@@ -45,6 +49,8 @@ from layerwise.train.settings import TrainingSettings, computes_bf16
 ROUNDS = 3
 EXAMPLES, DEV = 320, 200
 BATCH = 32
+Case = tuple[str, str, dict[str, Path], FinetuneChoices]
+"""What a row is called, its task, its files and its head."""
 WORDS = Path(__file__).parents[1] / "examples" / "prose_en.txt"
 
 
@@ -80,6 +86,24 @@ def long_ones(folder: Path) -> dict[str, Path]:
             for n, words in enumerate(sentences(count, seed, 120, 350))
         ]
         paths[part] = folder / f"long_{part}.jsonl"
+        paths[part].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return paths
+
+
+def pairs_of_texts(folder: Path) -> dict[str, Path]:
+    """Pairs of 11 words on average, up to 40, with the share of words in common as their score."""
+    paths = {}
+    for part, count, seed in (("train", EXAMPLES, 4), ("dev", DEV, 5)):
+        draw = np.random.default_rng(seed)
+        rows = []
+        for words, others in zip(
+            sentences(count, seed, 11, 40), sentences(count, seed + 10, 11, 40), strict=True
+        ):
+            kept = [word for word in words if draw.random() < 0.7] if draw.random() < 0.7 else []
+            second = [*kept, *others[len(kept) :]] or others
+            common = len({*words} & {*second}) / len({*words} | {*second})
+            rows.append({"sentence1": " ".join(words), "sentence2": " ".join(second), "score": 5 * common})
+        paths[part] = folder / f"pairs_{part}.jsonl"
         paths[part].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return paths
 
@@ -170,7 +194,7 @@ def ours(
     """
     from layerwise.train.tasks.example import DataColumns
 
-    columns = DataColumns() if task == "classify" else DataColumns(label="tags", words="words")
+    columns = DataColumns(label="tags", words="words") if task == "ner" else DataColumns()
     with tempfile.TemporaryDirectory() as folder:
         report = finetune(
             task,
@@ -184,7 +208,8 @@ def ours(
             ),
         )
     assert report is not None
-    return report.seconds, report.scores["accuracy"], report.padding, report.tokens_per_second
+    score = report.scores["spearman" if task == "similarity" else "accuracy"]
+    return report.seconds, score, report.padding, report.tokens_per_second
 
 
 def beside_transformers(paths: dict[str, Path]) -> str:
@@ -259,32 +284,49 @@ def frozen(paths: dict[str, Path], epochs: int) -> str:
     return table(["task", "re-run, s", "run once, s", "times as fast", "accuracy, re-run", "run once"], rows)
 
 
-def in_parts(texts: dict[str, dict[str, Path]], precisions: list[str]) -> str:
-    """The fourth."""
-    rows, usual = [], batches.PART_COSTS
+@contextmanager
+def batches_are(way: str) -> Iterator[None]:
+    """Whole, or in parts; or packed, where heads of layerwise's own have it so."""
+    usual = batches.PART_COSTS, LayerReader.packs
+    if way == "whole":
+        batches.PART_COSTS = 10**9
+    if way != "packed":
+        LayerReader.packs = lambda self, device: False  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        batches.PART_COSTS, LayerReader.packs = usual  # type: ignore[method-assign]
+
+
+def two_ways(first: str, second: str, cases: list[Case], precisions: list[str]) -> str:
+    """The fourth and the fifth."""
+    rows = []
     for precision in precisions:
-        for name, paths in texts.items():
+        for name, task, paths, choices in cases:
             pairs = []
             for _ in range(ROUNDS):
                 pair = []
-                for cost in (10**9, usual):
-                    batches.PART_COSTS = cost
-                    pair.append(ours("classify", paths, 2, 5e-5, FinetuneChoices(patience=None), precision))
-                batches.PART_COSTS = usual
+                for way in (first, second):
+                    with batches_are(way):
+                        pair.append(ours(task, paths, 2, 5e-5, choices, precision))
                 pairs.append(pair)
             speeds = [statistics.median(pair[place][3] for pair in pairs) for place in (0, 1)]
-            ratio = statistics.median(parts[3] / whole[3] for whole, parts in pairs)
+            ratio = statistics.median(after[3] / before[3] for before, after in pairs)
             padding = [f"{one[2]:.1%}" for one in pairs[0]]
-            rows.append([name, precision, *padding, *(f"{speed:,.0f}" for speed in speeds), f"{ratio:.2f}"])
+            scores = [f"{one[1]:.3f}" for one in pairs[0]]
+            numbers = [*padding, *(f"{speed:,.0f}" for speed in speeds), f"{ratio:.2f}", *scores]
+            rows.append([name, precision, *numbers])
             print(rows[-1], flush=True)
     head = [
         "texts",
         "precision",
-        "padding, whole",
-        "in parts",
-        "whole, tokens/s",
-        "in parts",
+        f"padding, {first}",
+        second,
+        f"{first}, tokens/s",
+        second,
         "times as fast",
+        f"score, {first}",
+        second,
     ]
     return table(head, rows)
 
@@ -321,8 +363,15 @@ def main() -> None:
     epochs = 20
     half = computes_bf16(torch.device("cpu"))
     precisions = ["fp32", "bf16"] if half else ["fp32"]
+    whole, mix = FinetuneChoices(patience=None), FinetuneChoices(mix="scalar", patience=None)
     with tempfile.TemporaryDirectory() as scratch:
-        paths = write(Path(scratch))
+        paths, longer = write(Path(scratch)), long_ones(Path(scratch))
+        texts = {f"{EXAMPLES} sentences": paths, "160 texts, 120 words": longer}
+        stock = [(name, "classify", files, whole) for name, files in texts.items()]
+        own = [
+            (f"{EXAMPLES} pairs, similarity", "similarity", pairs_of_texts(Path(scratch)), whole),
+            *((f"{name}, mix of layers", "classify", files, mix) for name, files in texts.items()),
+        ]
         body = [
             f"{EXAMPLES} sentences to train, {DEV} to evaluate after each epoch; MiniLM (6 blocks, 384 wide), batches of "
             f"{BATCH}, float32, 2 epochs; medians of {ROUNDS} interleaved rounds. Seconds: theirs of `train()` alone, ours "
@@ -333,11 +382,11 @@ def main() -> None:
             "head of transformers; ours runs it once, under a linear head (of texts on the mean of the tokens).",
             frozen(paths, epochs),
             "A batch in parts of like length beside the same batch whole, 2 epochs of classification:",
-            in_parts(
-                {f"{EXAMPLES} sentences": paths, "160 texts, 120 words": long_ones(Path(scratch))}, precisions
-            ),
+            two_ways("whole", "in parts", stock, precisions),
             "Forward and backward pass of a batch, by its tokens:",
             passes(precisions),
+            "Heads of layerwise's own, a batch packed beside the same batch in parts, 2 epochs:",
+            two_ways("in parts", "packed", own, precisions),
         ]
     write_results(
         "finetune",

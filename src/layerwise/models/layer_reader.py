@@ -19,7 +19,7 @@ from layerwise.models.engine import TokenSequence
 from layerwise.models.load import quiet
 from layerwise.models.packed_attention import PACKED
 from layerwise.models.padding import by_length
-from layerwise.models.self_check import build_engine
+from layerwise.models.self_check import build_engine, way
 from layerwise.types import Layer
 
 
@@ -44,11 +44,13 @@ class LayerReader:
         encoder.eval()
         try:
             with quiet():  # of families that have one attention only
-                packed, check = build_engine(encoder)
-                self._engine = build_engine(encoder, "padded")[0] if check.packed else packed
+                self._engine, check = build_engine(encoder)
         finally:
             encoder.train(was_training)
         self._packs = check.packed
+        if check.packed:
+            assert check.padded is not None  # what the check compares with is one
+            self._engine.use(*way(check.padded))
         self._anatomy = self._engine.anatomy
         self._highest = max((layer for layer in layers if isinstance(layer, int)), default=0)
         if "final" in layers:

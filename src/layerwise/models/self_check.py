@@ -62,6 +62,11 @@ class SelfCheck:
         return _agrees(self.errors, attention)
 
     @property
+    def padded(self) -> str | None:
+        """The fastest padded way that agrees with transformers; None if none was tried."""
+        return next((name for name in self.errors if name != PACKED and self.passed(name)), None)
+
+    @property
     def error(self) -> float:
         """Worst relative difference to transformers, over all layers, of the way chosen."""
         error = self.errors[self.attention]
@@ -104,12 +109,12 @@ def build_engine(model: Any, mode: str = "auto") -> tuple[Engine, SelfCheck]:
         ) from error
     errors: dict[str, float | None] = {}
     for attention in _candidates(model, mode):
-        engine = Engine(model, anatomy, *_way(attention), has_final)
+        engine = Engine(model, anatomy, *way(attention), has_final)
         errors[attention] = _worst(engine, probe, expected)
         if attention != PACKED and _agrees(errors, attention):  # what comes after is slower
             break
     if passed := [attention for attention in errors if _agrees(errors, attention)]:
-        return Engine(model, anatomy, *_way(passed[0]), has_final), SelfCheck(
+        return Engine(model, anatomy, *way(passed[0]), has_final), SelfCheck(
             passed[0], errors, _reason(mode, errors)
         )
     tried = (
@@ -132,13 +137,13 @@ def confirm(engine: Engine, check: SelfCheck) -> SelfCheck:
         ModelError: it does not run there.
         NumericError: its values do not fit into this precision.
     """
-    fallback = next((name for name in check.errors if name != PACKED and check.passed(name)), None)
+    fallback = check.padded
     if fallback is None:
         return check
     probe = _probe(engine.model, engine.anatomy)
     layers: list[Layer] = [*range(engine.anatomy.num_hidden_layers + 1)]
     packed = _read(engine, probe, layers) if engine.packed else None
-    engine.use(*_way(fallback))
+    engine.use(*way(fallback))
     padded = _read(engine, probe, layers)
     if padded is None:
         raise ModelError(
@@ -203,7 +208,7 @@ def _candidates(model: Any, mode: str) -> list[str]:
     return [*([PACKED] if packed else []), *padded, *(attention + EQUAL_LENGTHS for attention in padded)]
 
 
-def _way(attention: str) -> tuple[str, bool]:
+def way(attention: str) -> tuple[str, bool]:
     """Of a candidate, the implementation, and whether lengths may be mixed in a batch."""
     return attention.removesuffix(EQUAL_LENGTHS), not attention.endswith(EQUAL_LENGTHS)
 
