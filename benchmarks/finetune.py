@@ -291,11 +291,11 @@ def batches_are(way: str) -> Iterator[None]:
     if way == "whole":
         batches.PART_COSTS = 10**9
     if way != "packed":
-        LayerReader.packs = lambda self, device: False  # type: ignore[method-assign]
+        LayerReader.packs = lambda self, device: False
     try:
         yield
     finally:
-        batches.PART_COSTS, LayerReader.packs = usual  # type: ignore[method-assign]
+        batches.PART_COSTS, LayerReader.packs = usual
 
 
 def two_ways(first: str, second: str, cases: list[Case], precisions: list[str]) -> str:

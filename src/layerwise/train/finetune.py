@@ -13,6 +13,7 @@ from layerwise.models.locate import locate
 from layerwise.reports.training import FinetuneReport, TrainingProgress
 from layerwise.text.locations import STDIN, source_names
 from layerwise.train.choices import FinetuneChoices
+from layerwise.train.data import Skipped
 from layerwise.train.finetune_run import Finetuning
 from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.processes import this_process
@@ -108,7 +109,7 @@ def finetune(
             columns=named,
             chosen=chosen,
             how=how,
-            skip_bad=skip_bad,
+            skipped=Skipped(skip_bad),
             resume=resume,
             find=find,
             state=state,

@@ -30,7 +30,7 @@ from layerwise.train.data import (
 )
 from layerwise.train.folder import batches_for, save_trained, takes_texts
 from layerwise.train.frozen import remember_states
-from layerwise.train.loop import arguments, build_loop
+from layerwise.train.loop import Loop, arguments, build_loop
 from layerwise.train.predictor import Predictor
 from layerwise.train.processes import in_shares
 from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, publishing, resume_from
@@ -54,7 +54,7 @@ class Finetuning:
     columns: DataColumns
     chosen: FinetuneChoices
     how: TrainingSettings
-    skip_bad: bool
+    skipped: Skipped
     resume: bool
     find: Callable[[str], ModelFiles]
     state: PartialState
@@ -63,17 +63,17 @@ class Finetuning:
     document: dict[str, Any]
     progress: Callable[[TrainingProgress], None] | None
     notes: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
 
     def run(self) -> FinetuneReport | None:
-        began = time.perf_counter()
-        skipped = Skipped(self.skip_bad)
+        """Train, and write the folder; None in processes that are not the first."""
         self._say("reading")
-        train, dev = self._examples(skipped)
+        train, dev = self._examples()
         torch.manual_seed(self.how.seed)
         model, task = build(self.kind, self.name, self.find, self.chosen, train, self.notes.append)
-        dev = list(map(task.fitting, known_to(task, dev, skipped)))
+        dev = list(map(task.fitting, known_to(task, dev, self.skipped)))
         if not dev:
-            raise skipped.refuse_nothing("development part")
+            raise self.skipped.refuse_nothing("development part")
         batches: TokenBatches | StateBatches = batches_for(model, task)
         self._say(f"tokenising {len(train) + len(dev):,} examples")
         train_features = [one for group in task.featurise(train) for one in group]
@@ -90,26 +90,10 @@ class Finetuning:
         self.state.wait_for_everyone()
         trained: Any = model
         if isinstance(model, LayeredModel) and model.frozen:
-            assert isinstance(batches, TokenBatches)
-            processes = int(
-                os.environ.get("LOCAL_WORLD_SIZE", "1")
-            )  # torchrun says how many are on this machine
-            remember_states(
-                model.to(self.device), flat, batches, task, self.precision, self.folder, processes, self._say
-            )
+            self._run_once(model, task, flat, batches)
             trained, batches = HeadOnStates(model), StateBatches()
         predictor = Predictor(trained.to(self.device), task, batches, self.device, self.precision)
-
-        def evaluate() -> dict[str, float]:
-            def work(rows: list[int]) -> list[Any]:
-                predictor.told = lambda done: self._say(f"evaluating {done:,} of {len(rows):,} examples")
-                part = [dev[row] for row in rows]
-                return list(predictor.of_features(part, [dev_features[row] for row in rows]))
-
-            found = in_shares(len(dev), self.state.process_index, self.state.num_processes, work)
-            scores = task.scores(dev, found)
-            return {task.metric: scores[task.metric], **scores}  # the one that counts comes first
-
+        evaluate = self._evaluation(predictor, dev, dev_features)
         untrained = evaluate()[task.metric]
         loop = self._loop(trained, task, train_features, batches, evaluate)
         checkpoint = resume_from(self.folder) if self.resume else None
@@ -120,39 +104,12 @@ class Finetuning:
         if not self.state.is_main_process:
             self.state.wait_for_everyone()
             return None
-        best = loop.state.best_global_step or result.global_step
-        seen = max(loop.tokens + loop.padding, 1)
-        seconds = float(result.metrics.get("train_runtime", 0.0))
-        layered = isinstance(model, LayeredModel)
         if loop.best.lost is not None:
             self.notes.append(
                 f"the best weights of the run before, those of step {loop.best.lost:,}, were damaged on the disk: these are "
                 "the best of what came after it was resumed."
             )
-        report = FinetuneReport(
-            task=task.name,
-            model=self.name,
-            output=str(self.folder),
-            head=self._head_in_words(model),
-            examples=len(train),
-            dev_examples=len(dev),
-            metric=task.metric,
-            scores=scores,
-            untrained=untrained,
-            majority=task.baseline(dev),
-            best_step=best,
-            steps=result.global_step,
-            epochs=float(result.metrics["epoch"]),
-            lr=float(self.how.lr or 0),
-            precision=self.precision,
-            seconds=time.perf_counter() - began,
-            tokens_per_second=loop.tokens * self.state.num_processes / seconds if seconds else 0.0,
-            padding=loop.padding / seen,
-            classes=task.classes,
-            layers=model.layers if layered and len(model.layers) > 1 else (),
-            shares=tuple(model.head.shares) if layered and len(model.layers) > 1 else (),
-            notes=tuple(self._notes(task, skipped, untrained, scores[task.metric])),
-        )
+        report = self._report(model, task, len(train), dev, scores, untrained, loop, result)
         with publishing(self.folder):
             document = {**self.document, "report": report.to_dict()}
             save_trained(self.folder, model.cpu(), task, document, self.name)
@@ -165,17 +122,41 @@ class Finetuning:
         if self.progress is not None and self.state.is_main_process:
             self.progress(TrainingProgress(0, 0, None, 0, 0.0, doing=doing))
 
+    def _run_once(self, model: LayeredModel, task: Task, features: list[Feature], batches: Any) -> None:
+        """Run a frozen encoder over all texts."""
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun says how many are on this machine
+        model.to(self.device)
+        remember_states(model, features, batches, task, self.precision, self.folder, processes, self._say)
+
+    def _evaluation(
+        self, predictor: Predictor, dev: list[Example], features: list[list[Feature]]
+    ) -> Callable[[], dict[str, float]]:
+        """A function that scores the development part; the metric that counts comes first."""
+        task = predictor.task
+
+        def work(rows: list[int]) -> list[Any]:
+            predictor.told = lambda done: self._say(f"evaluating {done:,} of {len(rows):,} examples")
+            part = [dev[row] for row in rows]
+            return list(predictor.of_features(part, [features[row] for row in rows]))
+
+        def evaluate() -> dict[str, float]:
+            found = in_shares(len(dev), self.state.process_index, self.state.num_processes, work)
+            scores = task.scores(dev, found)
+            return {task.metric: scores[task.metric], **scores}
+
+        return evaluate
+
     def _weights(self) -> dict[str, str]:
         """Checksums of the models that the run begins from."""
         names = zip(("weights_sha256", "decoder_sha256"), self.chosen.models(self.name), strict=False)
         return {key: self.find(name).weights_sha256 for key, name in names}
 
-    def _examples(self, skipped: Skipped) -> tuple[list[Example], list[Example]]:
+    def _examples(self) -> tuple[list[Example], list[Example]]:
         if self.columns.split is None:
             refuse_parts_together(self.data, self.columns.format, squad=self.kind.name == "qa")
-        train = list(read_examples(self.kind, self.data, self.columns, skipped))
+        train = list(read_examples(self.kind, self.data, self.columns, self.skipped))
         if not train:
-            raise skipped.refuse_nothing()
+            raise self.skipped.refuse_nothing()
         if self.columns.split is not None:
             return split_by(train, self.columns.split)
         if self.dev is None:
@@ -183,7 +164,7 @@ class Finetuning:
                 train, self.columns.label or "label"
             )  # with one class only there is nothing to hold out
             return hold_out(train, self.how.seed, self.kind.head in ("sequence", "token"))
-        dev = list(read_examples(self.kind, self.dev, self.columns, skipped))
+        dev = list(read_examples(self.kind, self.dev, self.columns, self.skipped))
         return train, dev
 
     def _loop(
@@ -193,7 +174,7 @@ class Finetuning:
         features: list[Feature],
         batches: TokenBatches | StateBatches,
         evaluate: Callable[[], dict[str, float]],
-    ) -> Any:
+    ) -> Loop:
         every = self.how.evaluate_every
         strategy = {"eval_strategy": "epoch", "save_strategy": "epoch"}
         if every is not None:
@@ -236,14 +217,52 @@ class Finetuning:
             return model.reader.pads(self.device)
         return not looks_at_padding(takes_texts(model, task))
 
+    def _report(
+        self,
+        model: Any,
+        task: Task,
+        examples: int,
+        dev: list[Example],
+        scores: dict[str, float],
+        untrained: float,
+        loop: Loop,
+        result: Any,
+    ) -> FinetuneReport:
+        seconds = float(result.metrics.get("train_runtime", 0.0))
+        mixed = isinstance(model, LayeredModel) and len(model.layers) > 1
+        return FinetuneReport(
+            task=task.name,
+            model=self.name,
+            output=str(self.folder),
+            head=self._head_in_words(model),
+            examples=examples,
+            dev_examples=len(dev),
+            metric=task.metric,
+            scores=scores,
+            untrained=untrained,
+            majority=task.baseline(dev),
+            best_step=loop.state.best_global_step or result.global_step,
+            steps=result.global_step,
+            epochs=float(result.metrics["epoch"]),
+            lr=float(self.how.lr or 0),
+            precision=self.precision,
+            seconds=time.perf_counter() - self.began,
+            tokens_per_second=loop.tokens * self.state.num_processes / seconds if seconds else 0.0,
+            padding=loop.padding / max(loop.tokens + loop.padding, 1),
+            classes=task.classes,
+            layers=model.layers if mixed else (),
+            shares=tuple(model.head.shares) if mixed else (),
+            notes=tuple(self._notes(task, untrained, scores[task.metric])),
+        )
+
     def _head_in_words(self, model: Any) -> str:
         if not isinstance(model, LayeredModel):
             return type(model).__name__
         of = "a learned mix of all layers" if len(model.layers) > 1 else f"layer {model.layers[0]}"
         return f"{'frozen ' if model.frozen else ''}{type(model.encoder).__name__}, {of}"
 
-    def _notes(self, task: Task, skipped: Skipped, untrained: float, score: float) -> list[str]:
-        notes = [*skipped.note(), *self.notes]
+    def _notes(self, task: Task, untrained: float, score: float) -> list[str]:
+        notes = [*self.skipped.note(), *self.notes]
         if score != score:
             notes.append(
                 f"The {task.metric} of the development part means nothing, as all of it has one answer: the weights are not "
