@@ -76,6 +76,9 @@ def corpus(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
         ),
         ("天晴了。他问：“去吗？”她说：“去！”", ["天晴了。", "他问：“去吗？”", "她说：“去！”"]),
         ("真的……是吗？！好。", ["真的……", "是吗？！", "好。"]),
+        ("나는 학교에 갔다. 날씨가 좋았다.", ["나는 학교에 갔다.", "날씨가 좋았다."]),  # no case
+        ("राम घर गया। वह सोया।", ["राम घर गया।", "वह सोया।"]),
+        ("هل أنت هنا؟ نعم.", ["هل أنت هنا؟", "نعم."]),
         ("  ", []),
     ],
 )
@@ -201,7 +204,7 @@ def test_a_place_of_the_stream_is_always_the_same_pair(corpus: Corpus) -> None:
         return PairDataset(corpus, groups, 64, frame, masking, seed=5, count=10_000)
 
     one, two = stream(), stream()
-    first_pass = one.pass_length
+    first_pass = len(one.first_pass)
     for place in (0, 7, first_pass - 1, first_pass, 2 * first_pass + 3):
         found, again = one[place], two[place]
         assert np.array_equal(found.input_ids, again.input_ids)

@@ -102,7 +102,7 @@ def test_the_least_useful_block_is_one_that_does_nothing(trained: tuple[str, Pat
         spoiled.save_pretrained(tmp_path / "spoiled")
         tokenizer.save_pretrained(tmp_path / "spoiled")
     report = prune(str(tmp_path / "spoiled"), tmp_path / "out", PruneCuts(least_useful=1), data=data)
-    assert any("blocks 2." in note for note in report.notes)
+    assert any("block 2." in note for note in report.notes)
 
 
 def test_heads_are_removed_and_give_the_same_numbers_everywhere(tmp_path: Path) -> None:
@@ -270,6 +270,14 @@ def test_what_cannot_be_pruned_is_refused(tmp_path: Path, cuts: PruneCuts, messa
     base = tiny_folder(tmp_path)
     with pytest.raises(UsageError, match=message):
         prune(str(base), tmp_path / "out", cuts)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("cuts", [PruneCuts(heads=0.02), PruneCuts(magnitude=1e-9)])
+def test_a_share_of_nothing_is_refused(cuts: PruneCuts, trained: tuple[str, Path], tmp_path: Path) -> None:
+    model, data = trained
+    with pytest.raises(UsageError, match=r"which is none: expected a"):
+        prune(model, tmp_path / "out", cuts, data=data)
     assert not (tmp_path / "out").exists()
 
 

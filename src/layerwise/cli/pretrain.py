@@ -50,7 +50,7 @@ def command(
     ] = None,
     hidden: Annotated[int | None, typer.Option(help="Width.", show_default="256")] = None,
     heads: Annotated[
-        int | None, typer.Option(help="Attention heads.", show_default="one for each 64 of the width")
+        int | None, typer.Option(help="Attention heads.", show_default="one for about each 64 of the width")
     ] = None,
     max_length: Annotated[int, typer.Option(help="Tokens of a pair of sentences.")] = 128,
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 10_000,

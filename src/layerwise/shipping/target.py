@@ -107,8 +107,8 @@ def refuse_there(target: Path, overwrite: bool) -> None:
         raise UsageError(f"the folder {target} exists already: pass --overwrite, or choose another.")
     if not any((target / name).is_file() for name in (NAME, PRUNED)):
         raise UsageError(
-            f"the folder {target} was not written by `layerwise ship` or `prune` (it has no {NAME}), so it is not replaced: "
-            "choose another, or remove it yourself."
+            f"the folder {target} was not written by `layerwise ship` or `prune` (it has no {NAME} or {PRUNED}), so it is "
+            "not replaced: choose another, or remove it yourself."
         )
 
 

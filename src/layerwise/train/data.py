@@ -137,6 +137,24 @@ def whole_data(columns: DataColumns) -> DataColumns:
     return columns
 
 
+def texts_alone(columns: DataColumns, model: str) -> DataColumns:
+    """The columns, where a model reads texts without answers.
+
+    Raises:
+        UsageError: a column was named that goes with answers.
+    """
+    for option, value in (
+        ("--label", columns.label),
+        ("--pair-column", columns.pair),
+        ("--words-column", columns.words),
+    ):
+        if value is not None:
+            raise UsageError(
+                f"{option} {value} was given, and the model {model!r} is scored on texts alone: leave it out."
+            )
+    return columns
+
+
 def _with_hint(
     records: Iterator[TextRecord], columns: DataColumns, with_target: bool
 ) -> Iterator[TextRecord]:

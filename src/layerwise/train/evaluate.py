@@ -11,7 +11,7 @@ from layerwise.models.load import pick_device
 from layerwise.models.locate import locate
 from layerwise.reports.training import EvaluationReport
 from layerwise.text.locations import source_names
-from layerwise.train.data import Skipped, known_to, read_examples, whole_data
+from layerwise.train.data import Skipped, known_to, read_examples, texts_alone, whole_data
 from layerwise.train.folder import load_trained, read_document
 from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.predictor import Predictor
@@ -56,16 +56,18 @@ def evaluate(
     chosen = pick_precision(precision, place)
     name, sources = name_of(model), source_names(data)
     named = whole_data(plain(columns, DataColumns, "columns"))
-    files = locate(name, revision, allow_pickle)
+    files, skipped = locate(name, revision, allow_pickle), Skipped(skip_bad)
     kind = kind_of_head(files)
     if kind in ("masked", "pretraining") and read_document(files) is None:
-        scores, masked, notes = pretraining_scores(files, kind, sources, named, place, chosen, progress)
+        scores, masked, notes = pretraining_scores(
+            files, kind, sources, texts_alone(named, name), skipped, place, chosen, progress
+        )
         spent = time.perf_counter() - began
         return EvaluationReport(
-            "pretraining", name, masked, "masked_accuracy", scores, None, spent, tuple(notes)
+            "pretraining", name, masked, "masked_accuracy", scores, None, spent, (*skipped.note(), *notes)
         )
     trained = load_trained(files).to_run()
-    task, skipped = trained.task, Skipped(skip_bad)
+    task = trained.task
     if isinstance(task, Generation):
         task.beams = beams
     examples = list(read_examples(type(task), sources, named, skipped, no_text=trained.no_text))

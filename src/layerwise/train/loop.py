@@ -120,6 +120,7 @@ class Loop(Trainer):
             LayerwiseError: a checkpoint cannot be written, or that to go on from cannot be read.
             DeviceMemoryError: model, optimizer and gradients do not fit.
             InterruptedRunError: Ctrl-C or SIGTERM; a checkpoint is written.
+            NumericError: the loss or the weights became NaN or infinite.
         """
         began, self._loaded = kwargs.get("resume_from_checkpoint"), False
         try:
@@ -146,12 +147,26 @@ class Loop(Trainer):
                 f"a checkpoint cannot be written to {self.args.output_dir} ({said}): make room, and go on from the last "
                 "whole one with --resume."
             ) from error
+        self._refuse_broken_weights()
         if self._end.stopped == "interrupted" and self.state.global_step < self.state.max_steps:
             raise InterruptedRunError(
                 f"interrupted: step {self.state.global_step:,} of {self.state.max_steps:,} is saved in "
                 f"{Path(str(self.args.output_dir)).parent}; the same command with --resume goes on."
             )
         return result
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse_broken_weights()
+        super()._save_checkpoint(*args, **kwargs)
+
+    def _refuse_broken_weights(self) -> None:
+        """A loss tells of the weights before its step; what the step made of them nobody would see before the next one."""
+        assert self.model is not None
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            raise NumericError(
+                f"the weights are NaN or infinite after step {self.state.global_step:,}: training stopped, and they are not "
+                "kept; begin anew with a lower --lr, a longer --warmup, or --precision fp32."
+            )
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The batches of a step; none where it was over before it began, which the trainer asks behind a step only."""
@@ -168,7 +183,12 @@ class Loop(Trainer):
         self._loaded = True
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Scores of the dev part; as in transformers, their names begin with `eval_`."""
+        """Scores of the dev part; as in transformers, their names begin with `eval_`.
+
+        Raises:
+            NumericError: the weights are no numbers.
+        """
+        self._refuse_broken_weights()
         metrics = {f"eval_{name}": value for name, value in self._evaluator().items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

@@ -27,7 +27,7 @@ from layerwise.shipping.sentence_transformers_layout import copy_modules
 from layerwise.text.batching import padded
 from layerwise.text.sources import SourceOptions, Sources
 from layerwise.train.batches import TokenBatches
-from layerwise.train.data import Skipped, known_to, read_examples
+from layerwise.train.data import Skipped, known_to, read_examples, texts_alone
 from layerwise.train.folder import load_trained, read_document, save_trained
 from layerwise.train.masking import Masking
 from layerwise.train.predictor import Predictor
@@ -181,18 +181,17 @@ class _TextSubject(Subject):
     tokenizer: Any
     _cut, _longest = 0, 0
 
-    def _features(self, encoder: Any, data: Sequence[str], columns: DataColumns) -> list[Feature]:
+    def _features(
+        self, encoder: Any, data: Sequence[str], columns: DataColumns, skipped: Skipped
+    ) -> list[Feature]:
         if not data:
             return []
         self._longest = min(
             longest_window(dissect(encoder, encoder.config).max_positions, self.tokenizer), 512
         )
         tokenization = Tokenization(self.tokenizer, self._longest, long_text="truncate", align=False)
-        records = [
-            record
-            for record in Sources(list(data), SourceOptions(columns.text, format=columns.format)).records()
-            if record.text.strip()
-        ]
+        options = SourceOptions(columns.text, format=columns.format, on_bad_row=skipped)
+        records = [record for record in Sources(list(data), options).records() if record.text.strip()]
         features = []
         for one in tokenization.encode(records):
             self._cut += one.num_truncated > 0
@@ -218,11 +217,13 @@ class EncoderSubject(_TextSubject):
 
     metric = "cosine"
 
-    def __init__(self, files: ModelFiles, data: Sequence[str], columns: DataColumns) -> None:
+    def __init__(
+        self, files: ModelFiles, data: Sequence[str], columns: DataColumns, skipped: Skipped
+    ) -> None:
         loaded = load(files)
         self._folder = files.folder
         model, self.tokenizer = loaded.model, loaded.tokenizer
-        features = self._features(model, data, columns)
+        features = self._features(model, data, columns, skipped)
         settle(model, model)
         collate = TokenBatches(self.tokenizer.pad_token_id or 0, token_types(model), True)
         super().__init__(model, model, collate, features)
@@ -260,9 +261,11 @@ class MaskedSubject(_TextSubject):
 
     metric = "masked_accuracy"
 
-    def __init__(self, files: ModelFiles, kind: str, data: Sequence[str], columns: DataColumns) -> None:
+    def __init__(
+        self, files: ModelFiles, kind: str, data: Sequence[str], columns: DataColumns, skipped: Skipped
+    ) -> None:
         model, self.tokenizer = load_with_head(files, kind)
-        features = self._features(model.base_model, data, columns)
+        features = self._features(model.base_model, data, columns, skipped)
         masking = Masking.of(self.tokenizer, whole_words=False)
         for number, one in enumerate(features):
             draw = np.random.default_rng((0, number))
@@ -299,10 +302,12 @@ def subject_of(files: ModelFiles, data: Sequence[str], columns: DataColumns, ski
     Raises:
         ModelError: it cannot be loaded.
         SourceError: the data cannot be read.
+        UsageError: a column was named that the model does not read.
     """
     kind = kind_of_head(files)
     if read_document(files) is not None or kind in ("sequence", "token", "question", "seq2seq"):
         return TrainedSubject(files, data, columns, skipped)
+    columns = texts_alone(columns, files.name)
     if kind in ("masked", "pretraining"):
-        return MaskedSubject(files, kind, data, columns)
-    return EncoderSubject(files, data, columns)
+        return MaskedSubject(files, kind, data, columns, skipped)
+    return EncoderSubject(files, data, columns, skipped)

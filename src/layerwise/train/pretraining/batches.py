@@ -72,9 +72,9 @@ class PairDataset(Dataset[MaskedPair]):
         return build_pairs(self._corpus, self._groups, self._longest, self._seed * 1_000_003 + number)
 
     @property
-    def pass_length(self) -> int:
-        """Pairs of the first pass over the documents, which are built here."""
-        return len(self._passes(0))
+    def first_pass(self) -> Pairs:
+        """Pairs of the first pass over the documents."""
+        return self._passes(0)
 
     def __len__(self) -> int:
         return self._count

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from layerwise.errors import SourceError
 from layerwise.models.tokenization import plain_backend
 from layerwise.text.sources import SourceOptions, Sources
+from layerwise.train.data import Skipped
 from layerwise.train.pretraining.documents import documents
 from layerwise.train.tasks.example import batched
 
@@ -82,13 +83,15 @@ class Corpus:
         return cls(tokens, sentences, ends, parts)
 
 
-def read_documents(source: str | Path, format: str | None, text_column: str | None) -> Iterator[list[str]]:
+def read_documents(
+    source: str | Path, format: str | None, text_column: str | None, skipped: Skipped | None = None
+) -> Iterator[list[str]]:
     """The documents of a source as lists of sentences; the end of a file ends a document.
 
     Raises:
         SourceError: it cannot be read.
     """
-    options = SourceOptions(text_column, format=format)
+    options = SourceOptions(text_column, format=format, on_bad_row=skipped)
     for file in Sources(source, options).files:
         one = Sources(file.address, options)
         yield from documents(one.records(), one.is_plain_text())
@@ -103,11 +106,13 @@ def prepare(
     text_column: str | None,
     longest: int,
     report: Callable[[str], None],
+    skipped: Skipped | None = None,
 ) -> None:
     """Tokenise sources into a folder, which is there as a whole or not at all.
 
     Args:
         longest: tokens of a sentence at most; a longer one is cut into several.
+        skipped: is told of bad rows; None: the first one is raised.
 
     Raises:
         SourceError: a source cannot be read, or all of them hold fewer than two documents.
@@ -116,13 +121,14 @@ def prepare(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     backend = plain_backend(tokenizer)
+    backend.encode_special_tokens = True  # "[MASK]" in a text is text
     dtype = "uint16" if len(tokenizer) <= 1 << 16 else "int32"
     sentences, ends, parts = [0], [0], []
     said = time.monotonic()
     with (draft / "tokens.bin").open("wb") as file:
         for source in sources:
             first, begun = len(ends) - 1, sentences[-1]
-            for piece in batched(read_documents(source, format, text_column), AT_ONCE):
+            for piece in batched(read_documents(source, format, text_column, skipped), AT_ONCE):
                 encoded = iter(
                     backend.encode_batch_fast(
                         [one for text in piece for one in text], add_special_tokens=False

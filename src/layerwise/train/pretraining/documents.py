@@ -15,7 +15,8 @@ from layerwise.types import TextRecord
 
 _ENDS = regex.compile(
     r"(?<=[。！？…][”’」』）]?)(?![。！？…”’」』）])"  # no space follows in Chinese
-    r"|(?=\s)(?<=[.!?][\"'”’)\]]*)\s+(?=[\p{Lu}\p{N}\"“‘(\[])"  # in English a space and a capital do
+    r"|(?=\s)(?<=[.!?][\"'”’)\]]*)\s+(?=[\p{Lu}\p{Lo}\p{N}\"“‘(\[])"  # in English a space and a capital do
+    r"|(?<=[؟۔।॥])\s+"
     # (?=\s) comes first: looking back at every quote of a long run of them takes time that grows with its square.
 )
 

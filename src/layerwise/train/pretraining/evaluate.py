@@ -12,10 +12,12 @@ from layerwise.models.heads import load_with_head
 from layerwise.models.load import config_of, quiet
 from layerwise.models.locate import ModelFiles
 from layerwise.models.packed_pretraining import BertForPreTraining
+from layerwise.train.data import Skipped
 from layerwise.train.masking import Masking
 from layerwise.train.pretraining.batches import Frame
 from layerwise.train.pretraining.corpus import Corpus, prepare
 from layerwise.train.pretraining.held_out import HeldOut
+from layerwise.train.pretraining.remarks import remarks
 from layerwise.train.subject import MaskedSubject
 from layerwise.train.tasks.example import DataColumns
 
@@ -28,6 +30,7 @@ def pretraining_scores(
     kind: str,
     data: Sequence[str],
     columns: DataColumns,
+    skipped: Skipped,
     device: torch.device,
     precision: str,
     progress: Callable[[str], None] = lambda text: None,
@@ -42,7 +45,7 @@ def pretraining_scores(
         SourceError: the data cannot be read, or holds too little.
     """
     if kind == "masked" or config_of(files).model_type != "bert":
-        subject = MaskedSubject(files, kind, data, columns)
+        subject = MaskedSubject(files, kind, data, columns, skipped)
         subject.model.to(device)
         return subject.scores(), sum(len(one.places) for one in subject.features), subject.notes()
     checked, tokenizer = load_with_head(files, kind)
@@ -50,6 +53,7 @@ def pretraining_scores(
         model = BertForPreTraining.new(checked.config)
     model.load_state_dict(checked.state_dict())
     longest = min(MAX_LENGTH, int(model.config.max_position_embeddings))
+    notes = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "corpus"
         prepare(
@@ -60,6 +64,7 @@ def pretraining_scores(
             text_column=columns.text,
             longest=longest - 3,
             report=progress,
+            skipped=skipped,
         )
         corpus = Corpus.load(folder)
         groups = [list(range(part.first, part.last)) for part in corpus.parts]
@@ -67,6 +72,8 @@ def pretraining_scores(
         scorer = HeldOut(corpus, groups, longest, frame, Masking.of(tokenizer, whole_words=False), most=None)
         torch.nn.Module.to(model, device)
         scores = scorer.scores(model, device, precision, progress)
+        kinds = scorer.random_next
+        notes += remarks(corpus, tokenizer.unk_token_id, len(kinds), sum(kinds))
     first = scorer.names[0]
     if len(scorer.names) == 1:
         scores = {name.removesuffix(f"_{first}"): value for name, value in scores.items()}
@@ -75,4 +82,4 @@ def pretraining_scores(
         scores = {METRIC: right / sum(scorer.masked.values()), **scores}
     wanted = ("masked_accuracy", "perplexity", "nsp_accuracy")
     kept = {name: value for name, value in scores.items() if name.startswith(wanted)}
-    return {METRIC: kept[METRIC], **kept}, sum(scorer.masked.values()), []
+    return {METRIC: kept[METRIC], **kept}, sum(scorer.masked.values()), notes

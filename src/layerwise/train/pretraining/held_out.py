@@ -73,6 +73,11 @@ class HeldOut:
         return list(self._parts)
 
     @property
+    def random_next(self) -> list[int]:
+        """Of all pairs: 1 if the second part is random."""
+        return [pair.random_next for pairs in self._parts.values() for pair in pairs]
+
+    @property
     def masked(self) -> dict[str, int]:
         """Masked tokens of each source."""
         return {name: sum(len(pair.places) for pair in pairs) for name, pairs in self._parts.items()}

@@ -11,6 +11,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from layerwise.errors import LayerwiseError, SourceError
+from layerwise.models.tokenizer_files import faults_of_files
 from layerwise.train.pretraining.corpus import prepare, read_documents
 from layerwise.train.pretraining.shape import PretrainShape
 from layerwise.train.run_folder import RUN, claim
@@ -54,7 +55,7 @@ class Preparing:
         except OSError as error:
             said = error.strerror or error
             raise LayerwiseError(
-                f"the token ids cannot be written to {folder} ({said}): make room."
+                f"vocabulary and token ids cannot be written to {folder} ({said}): make room."
             ) from error
 
     def _make_ready(self, folder: Path, document: dict[str, Any], resume: bool) -> None:
@@ -87,7 +88,8 @@ class Preparing:
             tokenizer = self.own if self.shape.vocab_size is None else self._new_vocabulary()
             draft = folder / f"{TOKENIZER}.part"
             shutil.rmtree(draft, ignore_errors=True)
-            tokenizer.save_pretrained(draft)
+            with faults_of_files():
+                tokenizer.save_pretrained(draft)
             shutil.rmtree(folder / TOKENIZER, ignore_errors=True)
             draft.replace(folder / TOKENIZER)
         if not (folder / CORPUS).is_dir():

@@ -19,6 +19,7 @@ from layerwise.models.load import quiet
 from layerwise.models.locate import locate
 from layerwise.models.tokenizer_files import save_tokenizer
 from layerwise.reports.training import PretrainReport, TrainingProgress
+from layerwise.reports.wording import counted
 from layerwise.text.locations import STDIN, source_names
 from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.loop import arguments, build_loop
@@ -28,8 +29,9 @@ from layerwise.train.pretraining.corpus import Corpus
 from layerwise.train.pretraining.held_out import HeldOut, split_documents
 from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.preparing import CORPUS, TOKENIZER, Preparing
+from layerwise.train.pretraining.remarks import remarks
 from layerwise.train.pretraining.shape import PretrainShape
-from layerwise.train.pretraining.start import Source, Start, at_random, open_source, same_pairs, trained
+from layerwise.train.pretraining.start import Source, at_random, open_source, same_pairs, trained
 from layerwise.train.processes import this_process
 from layerwise.train.run_folder import (
     CHECKPOINTS,
@@ -126,8 +128,13 @@ def pretrain(
     assert how.steps is not None
     state, device = this_process(how.device)
     precision = pick_precision(how.precision, device)
-    shares = state.num_processes * how.accumulate
-    pairs = max(form.batch_tokens // form.max_length // shares, 1) * shares
+    pairs, shares = form.batch_tokens // form.max_length, state.num_processes * how.accumulate
+    if pairs % shares:
+        raise UsageError(
+            f"--batch-tokens {form.batch_tokens:,} is {pairs:,} pairs of {form.max_length} tokens, for "
+            f"{counted(state.num_processes, 'process', 'processes')} and --accumulate {how.accumulate}: expected a multiple "
+            f"of {shares} pairs, as --batch-tokens {-(-pairs // shares) * shares * form.max_length}."
+        )
     folder = folder_of(output)
     same = {
         key: value
@@ -195,17 +202,23 @@ class _Pretraining:
         masking = Masking.of(tokenizer, self.shape.whole_words)
         frame = Frame(tokenizer.cls_token_id, tokenizer.sep_token_id)
         torch.manual_seed(self.how.seed)
-        start = self._start(tokenizer)
         if self.source is None:
+            start = at_random(self.shape, tokenizer)
             self.how = self.how.filled(LR)
         else:
+            start = trained(self.source, self.shape, tokenizer)
             self.how = self.how.filled(FURTHER_LR * BERT_WIDTH / int(start.model.config.hidden_size))
         assert self.how.steps is not None
         train, held = split_documents(corpus)
         data = PairDataset(
             corpus, train, self.shape.max_length, frame, masking, self.how.seed, self.how.steps * self.pairs
         )
-        pass_length = data.pass_length  # built before there are workers, which inherit them
+        first_pass = data.first_pass  # built before there are workers, which inherit them
+        random = int(first_pass[:, 4].sum())
+        notes = (*start.notes, *remarks(corpus, tokenizer.unk_token_id, len(first_pass), random))
+        if self.state.is_main_process:
+            for note in notes:
+                self.say(note)
         losses = Losses(self.pairs)
         scorer = HeldOut(corpus, held, self.shape.max_length, frame, Masking.of(tokenizer, False))
 
@@ -239,22 +252,13 @@ class _Pretraining:
             tokens=int(corpus.sentences[-1]),
             steps=result.global_step,
             trained_tokens=tokens,
-            passes=self.how.steps * self.pairs / max(pass_length, 1),
+            passes=self.how.steps * self.pairs / max(len(first_pass), 1),
             scores=scores,
             precision=self.precision,
             seconds=seconds,
             tokens_per_second=(tokens - before) / seconds,
-            notes=start.notes,
+            notes=notes,
         )
-
-    def _start(self, tokenizer: Any) -> Start:
-        if self.source is None:
-            return at_random(self.shape, tokenizer)
-        start = trained(self.source, self.shape, tokenizer)
-        if self.state.is_main_process:
-            for note in start.notes:
-                self.say(note)
-        return start
 
     def _loop(
         self,

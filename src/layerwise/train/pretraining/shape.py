@@ -21,7 +21,7 @@ class PretrainShape:
         vocab_size: pieces of the vocabulary, special ones included; None: 16,000, or the vocabulary of the model.
         cased: whether capitals and accents are kept; None: they are not.
         layers: blocks; None: 6, or all of the model, of which a number takes the first.
-        hidden, heads: width, attention heads; None: 256, and one for each 64 of the width.
+        hidden, heads: width, attention heads; None: 256, and one for about each 64 of the width.
         max_length: tokens of a pair of sentences.
         batch_tokens: tokens of one step, over all devices.
         whole_words: mask whole words.
@@ -56,7 +56,7 @@ class PretrainShape:
                 cased=bool(self.cased),
                 layers=BLOCKS if self.layers is None else self.layers,
                 hidden=hidden,
-                heads=max(1, hidden // HEAD) if self.heads is None else self.heads,
+                heads=_heads_for(hidden) if self.heads is None else self.heads,
             )
         else:
             full = self._on(model)
@@ -115,3 +115,12 @@ class PretrainShape:
             attention_probs_dropout_prob=self.dropout,
             pad_token_id=pad,
         )
+
+
+def _heads_for(hidden: int) -> int:
+    """So many that a head is nearest to what is usual; they divide the width."""
+    return min(
+        (number for number in range(1, max(hidden, 1) + 1) if hidden % number == 0),
+        key=lambda number: abs(hidden / number - HEAD),
+        default=1,
+    )

@@ -27,6 +27,7 @@ from layerwise.models.removed_heads import (
 from layerwise.models.shipped import PRUNED
 from layerwise.models.stored_dtype import dtype_of, stored_as
 from layerwise.reports.training import Pruned, PruneReport
+from layerwise.reports.wording import counted
 from layerwise.shipping.target import whole_folder
 from layerwise.text.locations import source_names
 from layerwise.train.data import Skipped, whole_data
@@ -162,7 +163,6 @@ def prune(
 
 def _cut(subject: Subject, cuts: PruneCuts, say: Callable[[str], None]) -> list[str]:
     notes: list[str] = []
-    gone: dict[int, list[int]] = {}
     if cuts.drop_layers:
         subject.drop(cuts.drop_layers)
     if cuts.least_useful:
@@ -173,26 +173,31 @@ def _cut(subject: Subject, cuts: PruneCuts, say: Callable[[str], None]) -> list[
             )
         dropped = least_useful_blocks(subject, cuts.least_useful, say)
         numbered = " (numbered after --drop-layers)" if cuts.drop_layers else ""
-        notes.append(
-            f"Least useful on the data, and dropped: blocks {', '.join(map(str, dropped))}{numbered}."
-        )
+        blocks = f"block{'s' * (len(dropped) > 1)} {', '.join(map(str, dropped))}"
+        notes.append(f"Least useful on the data, and dropped: {blocks}{numbered}.")
     if cuts.heads:
         attention_of(subject.encoder, 1)
         refuse_fixed_heads(subject.encoder)
         importance, before = head_importance(subject, say), removed_heads(subject.encoder.config)
         gone = least_important(importance, cuts.heads, before)
         there = sum(map(len, importance)) - sum(map(len, before.values()))
-        if sum(map(len, gone.values())) < round(cuts.heads * there):
-            notes.append(
-                f"{sum(map(len, gone.values()))} of {there} heads are removed, fewer than {cuts.heads:.0%}: one stays in "
-                "each block."
+        number, wanted = sum(map(len, gone.values())), round(cuts.heads * there)
+        if not wanted:
+            raise UsageError(
+                f"--heads is {cuts.heads:g} of {there} heads, which is none: expected a share of one at least, "
+                f"{1 / there:.2g}."
             )
-    if gone:
-        zero_heads(subject.encoder, gone)
-        notes.append(
-            f"{sum(map(len, gone.values()))} heads are removed: layerwise takes them out when it loads the folder; "
-            "elsewhere they are zeros, which give the same numbers at the old speed."
-        )
+        if number < wanted:
+            notes.append(
+                f"{number} of {there} heads {'is' if number == 1 else 'are'} removed, fewer than {cuts.heads:.0%}: one "
+                "stays in each block."
+            )
+        if gone:
+            zero_heads(subject.encoder, gone)
+            notes.append(
+                f"{counted(number, 'head is', 'heads are')} removed: layerwise takes them out when it loads the folder; "
+                "elsewhere they are zeros, which give the same numbers at the old speed."
+            )
     if cuts.magnitude:
         zero_smallest(subject.encoder, cuts.magnitude)
         notes.append(
