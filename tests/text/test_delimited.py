@@ -53,6 +53,35 @@ def test_no_header_columns_by_number(write: Write) -> None:
     assert (second.text, second.text_pair) == ('"Two die', 'Three "die')
 
 
+def test_commas_that_are_not_quoted_are_no_fields(write: Write) -> None:
+    rows = "0,Good hotel near the sea\n1,Good hotel, but the breakfast was awful\n"
+    with pytest.raises(SourceError, match="line 2: the row has 3 fields; expected 2, as in the first line"):
+        read(write("hotels.csv", rows), text_column="1", keep=("0",))
+    pairs = "用微信都6年了,微信没有微粒贷,0\n用微信,怎么没有,借款怎么开通,1\n"
+    with pytest.raises(SourceError, match="line 2: the row has 4 fields; expected 3"):
+        read(write("pairs.csv", pairs), text_column="0", pair_column="1", keep=("2",))
+
+
+@pytest.mark.parametrize(
+    ("header", "numbers"),
+    [
+        ("Quality\t#1 ID\t#2 ID\t#1 String\t#2 String", ["3", "4"]),
+        ("pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment", ["1", "2"]),
+        ("v1,v2,,,", ["1"]),
+        ("类别,标题", ["1"]),
+        ("en\tde", ["0", "1"]),
+    ],
+)
+def test_a_header_is_no_row(header: str, numbers: list[str], write: Write) -> None:
+    mark = "," if "," in header else "\t"
+    path = write("data.csv", f"{header}\n{mark.join('abcde'[: header.count(mark) + 1])}\n")
+    with pytest.raises(ColumnError, match="has names in its first line"):
+        read(path, text_column=numbers[0], pair_column=numbers[1] if len(numbers) > 1 else None)
+    with pytest.raises(ColumnError) as told:
+        read(path, text_column="text")
+    assert "no header?" not in str(told.value)
+
+
 def test_no_header_and_a_number_in_the_first_line(write: Write) -> None:
     cola = write("train.tsv", "gj04\t1\t\tOur friends won't buy this.\ngj04\t0\t*\tThey drank the pub.\n")
     first, second = read(cola, text_column="3", keep=("1",))

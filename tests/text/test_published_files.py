@@ -257,6 +257,41 @@ def test_the_last_column_is_the_label(write: Write, row: str, label: str) -> Non
     assert text.kept == {"label": [label, label]}
 
 
+@pytest.mark.parametrize("links", [["Q90", "_"], ["EndOfSentence", "_"]])
+def test_a_last_column_of_remarks_is_no_label(links: list[str], write: Write) -> None:
+    rows = f"Paris\tB-LOC\t{links[0]}\nis\tO\t{links[1]}\n"
+    [text] = read(write("one.conll", rows), keep=("label",))
+    assert text.kept == {"label": ["B-LOC", "O"]}
+    several = "".join(f"{row}\n".replace("\t", "\tB-x\t", 1) for row in rows.splitlines())
+    with pytest.raises(
+        ColumnError, match="no column 'label': it has 'form', 'column_1', 'column_2', 'column_3'"
+    ):
+        read(write("two.conll", several), keep=("label",))
+
+
+HIPE = """\
+TOKEN\tNE-COARSE-LIT\tNE-COARSE-METO\tNEL-LIT\tMISC
+# hipe2022:document_id = NZZ-1798-01-20-a-p0002
+# segment_iiif_link = https://example.org/1
+Paris\tB-loc\tO\tQ90\tNoSpaceAfter
+,\tO\tO\t_\t_
+# segment_iiif_link = https://example.org/2
+hier\tO\tO\t_\tEndOfSentence
+
+"""
+
+
+def test_hipe_has_names_and_comments_within_a_text(write: Write) -> None:
+    [text] = read(write("hipe.tsv", HIPE), format="conll", keep=("NE-COARSE-LIT", "NEL-LIT"))
+    assert text.text == "Paris , hier"
+    assert text.kept == {"NE-COARSE-LIT": ["B-loc", "O", "O"], "NEL-LIT": ["Q90", "_", "_"]}
+
+
+def test_spaces_around_a_tag_are_no_part_of_it(write: Write) -> None:
+    [text] = read(write("a.conll", "Paris\tB-LOC \nis\tO \n"), keep=("label",))
+    assert text.kept == {"label": ["B-LOC", "O"]}
+
+
 @pytest.mark.parametrize(
     "comment",
     ["# sent_id=1", "# text=A b", "# newdoc id=weblog", "# sent_id-orig = 1", "# text[en] = A", "# newpar"],

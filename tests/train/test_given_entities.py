@@ -93,6 +93,18 @@ def test_clitics_are_words(text: str, words: list[str]) -> None:
     assert [text[start:end] for start, end in found] == words
 
 
+def test_an_entity_that_says_its_text_has_to_be_there() -> None:
+    """CMeEE counts the last character."""
+    record = TextRecord("Barack Obama was born.", place="a.jsonl, line 1")
+    one = {"start": 0, "end": 12, "label": "PER"}
+    for surface in ({"text": "Barack Obama"}, {"entity": "Barack Obama"}, {}):
+        assert given_spans(record, [{**one, **surface}], "label") == [Span(0, 12, "PER")]
+    with pytest.raises(SourceError, match="not at 0 to 11.*its end is the last character"):
+        given_spans(record, [{**one, "end": 11, "text": "Barack Obama"}], "label")
+    with pytest.raises(SourceError, match="not at 0 to 12, where the text has 'Barack Obama'; correct it"):
+        given_spans(record, [{**one, "text": "Michelle"}], "label")
+
+
 def test_scores_are_of_what_predict_says(tmp_path: Path) -> None:
     """The words of the data end where its entities do; those that a model is asked about, where the text says."""
     tiny = tiny_bert(tmp_path / "base", layers=1)

@@ -18,7 +18,7 @@ from layerwise.train.tasks.example import DataColumns, Example
 from layerwise.train.tasks.qa import GivenAnswers
 from layerwise.types import TextRecord
 from tests.tiny import one_thread  # noqa: F401
-from tests.train.learning import tiny_bert, write_jsonl
+from tests.train.learning import tiny_bert, vocabulary, write_jsonl
 
 CONTEXT, QUESTION = "Emma lives in Rome.", "Where does Emma live?"
 ANSWER = {"text": "Rome", "answer_start": 14}
@@ -213,6 +213,39 @@ def test_marks_for_no_answer_are_told(task: str, labels: Any, targets: Any, said
     assert not list(
         doubts(TASKS["similarity"], (), [Example(TextRecord("a"), score) for score in (-1.0, -0.5, 1.0)])
     )
+
+
+def test_a_class_of_the_first_line_alone_is_told(tmp_path: Path) -> None:
+    """A header whose names nobody knows, with columns named by number."""
+    path = tmp_path / "data.tsv"
+    path.write_text("klass\twords\n" + "".join(f"{n % 2}\ttext {n}\n" for n in range(20)), "utf-8")
+    rows = read("classify", path, text="1", label="0")
+    [told] = doubts(TASKS["classify"], TASKS["classify"].labels_of(rows), rows)
+    assert "'klass' is that of the first line alone" in told
+    assert not [*doubts(TASKS["classify"], ("0", "1"), rows[1:])]
+
+
+def test_one_column_is_not_text_and_label(tmp_path: Path) -> None:
+    path = tmp_path / "trec.tsv"
+    path.write_text("DESC:manner How did it go ?\nLOC:city Where is it ?\n", "utf-8")
+    with pytest.raises(UsageError, match="'0' was named for a text and with --label"):
+        read("classify", path, text="0", label="0")
+
+
+def test_sentences_without_lines_between_them_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "glued.conll"
+    path.write_text("Paris\tB-LOC\nis\tO\n" * 40, "utf-8")
+    tiny = tiny_bert(tmp_path / "base", layers=1)
+    with pytest.raises(LabelError, match="is one text of 80 words"):
+        finetune("ner", path, tmp_path / "out", dev=path, model=tiny, settings=TrainingSettings(steps=1))
+
+
+def test_classes_of_entities_without_bio_are_told() -> None:
+    """Few-NERD's tags: no entities can be scored."""
+    task = TASKS["ner"](vocabulary(), 32, ("O", "building-airport", "person-actor"))
+    assert any("no entities are scored" in note for note in task.notes())
+    for labels in (("NOUN", "VERB"), ("N", "O", "V")):  # parts of speech, those of tweets among them
+        assert not TASKS["ner"](vocabulary(), 32, labels).notes()
 
 
 def test_an_empty_source_is_a_bad_row(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def read_conll(stream: Stream, options: SourceOptions) -> Iterator[TextRecord]:
             checked = True
         forms = [layout.word(form) for form in _column(rows, names.index("form"))]
         text, words = join_words(forms)
-        kept = {name: forms if name == "form" else _column(rows, names.index(name)) for name in options.keep}
+        kept = {name: forms if name == "form" else _values(rows, names.index(name)) for name in options.keep}
         yield TextRecord(text, words=words, kept=kept, place=place(stream.name, first_line))
 
 
@@ -66,8 +66,10 @@ def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[tuple[in
             if rows and not bad:
                 yield first_line, rows
             rows, bad = [], False
-        elif row[0] == "-DOCSTART-" or (
-            not rows and (COMMENT.match(line) or (count is None and is_header(row)))
+        elif (
+            row[0] == "-DOCSTART-"
+            or (count is None and is_header(row))
+            or (COMMENT.match(line) and (not rows or len(row) != count))  # HIPE has some within a text
         ):
             continue
         elif count is not None and len(row) == count - 1 and line[0] == " ":
@@ -93,6 +95,10 @@ def _read_sentences(stream: Stream, options: SourceOptions) -> Iterator[tuple[in
 
 def _column(rows: Rows, number: int) -> list[str]:
     return [row[number] for row in rows]
+
+
+def _values(rows: Rows, number: int) -> list[str]:
+    return [value.strip() for value in _column(rows, number)]
 
 
 def _check(options: SourceOptions, names: Sequence[str], name: str) -> None:

@@ -29,6 +29,9 @@ _TAG_NAMES = "tag tags label labels ner ner_tag ner_tags iob bio pos upos entity
 WORD_NAMES, TAG_NAMES = {"word", "words", "token", "tokens", "form"}, frozenset(_TAG_NAMES.split())
 """What a first row that names the columns has in the first and in the last."""
 
+_OF_HIPE = re.compile(r"NE-[A-Z-]+")
+"""Names of columns with tags in HIPE's sets, which have several."""
+
 TAG = re.compile(r"O|[BIESLUMW][-_]\S+")
 """A label of a word: `O`, or its place in a chunk and the chunk's kind."""
 
@@ -77,7 +80,9 @@ def layout_of_rows(head: bytes) -> Layout:
     found = [split(line) for line in lines if not COMMENT.match(line)]
     sentences = [list(rows) for filled, rows in groupby(found, bool) if filled]
     if sentences and is_header(sentences[0][0]):
-        sentences[0] = sentences[0][1:]
+        header, *sentences[0] = sentences[0]
+        if header[-1].lower() not in TAG_NAMES:
+            return Layout(("form", *header[1:]))
     rows = [row for sentence in sentences for row in sentence if row[0] != "-DOCSTART-"]
     if not rows:
         return Layout(NAMES[1])
@@ -94,7 +99,8 @@ def layout_of_rows(head: bytes) -> Layout:
 
 def is_header(row: Sequence[str]) -> bool:
     """Whether a first row names the columns."""
-    return len(row) > 1 and row[0].lower() in WORD_NAMES and row[-1].lower() in TAG_NAMES
+    tags = row[-1].lower() in TAG_NAMES or any(map(_OF_HIPE.fullmatch, row[1:]))
+    return len(row) > 1 and row[0].lower() in WORD_NAMES and tags
 
 
 def _are_numbered(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
@@ -135,9 +141,18 @@ def _are_placed(forms: Sequence[str]) -> bool:
 
 
 def _names(rows: Sequence[Sequence[str]]) -> Sequence[str]:
-    """The first column is the word and the last its label; in MIT's sets of films and restaurants it is the other way."""
+    """The first column is the word and the last its label; in MIT's sets of films and restaurants it is the other way.
+
+    A last column with `_` for nothing beside columns of tags is a remark or a link (HIPE's `MISC`): the label is the only
+    one with tags, and of several none is called so.
+    """
     count = len(rows[0])
-    tagged = [n for n in range(count) if all(len(row) > n and TAG.fullmatch(row[n]) for row in rows)]
-    if count == 2 and tagged == [0] and any(row[0] != "O" for row in rows):
+    values = [[row[n].strip() for row in rows if len(row) > n] for n in range(count)]
+    tagged = [n for n in range(count) if all(map(TAG.fullmatch, values[n])) and {*values[n]} != {"O"}]
+    if count == 2 and tagged == [0]:
         return ("label", "form")
-    return NAMES.get(count) or ("form", *(f"column_{number}" for number in range(1, count - 1)), "label")
+    tagged = [n for n in tagged if n]
+    if not tagged or "_" not in values[-1]:
+        return NAMES.get(count) or ("form", *(f"column_{number}" for number in range(1, count - 1)), "label")
+    only = tagged[0] if len(tagged) == 1 else None
+    return ("form", *("label" if number == only else f"column_{number}" for number in range(1, count)))

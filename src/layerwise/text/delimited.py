@@ -7,8 +7,9 @@ in much of Europe) or a tab (as the STS benchmark's `sts-train.csv` has).
 Where tabs separate, nothing is quoted: a `"` is a character like any other, as in GLUE's files,
 which have unbalanced quotes. A `.tsv` that was written with quoting should be named `.csv` with commas.
 
-Files without a header (CoLA, the STS benchmark) are read by naming columns by number, from 0; their
-rows may have more fields or fewer, if they have those that are named.
+Files without a header (CoLA, the STS benchmark) are read by naming columns by number, from 0. Between
+tabs their rows may have more fields or fewer, if they have those that are named; between commas they may
+not, as a comma in a text that was not quoted is no other field.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ _NAMES = """
     text sentence sentence1 sentence2 text_a text_b question question1 question2 context premise hypothesis review content
     title description body tweet comment source target label labels gold_label class category topic sentiment stars rating
     score quality id idx index pair_id pairid is_duplicate answer answers split
+    sentence_a sentence_b relatedness_score entailment_judgment v1 v2 headline news message utterance intent
+    en de fr es zh it ru ja pt nl english german french spanish chinese
+    文本 标签 类别 分类 标题 内容 正文 句子 句子1 句子2 问题 答案 评论 评价 情感 原文 译文
 """
-USUAL = frozenset(_NAMES.split())
+USUAL = frozenset([*_NAMES.split(), "#1 id", "#2 id", "#1 string", "#2 string"])
 """Names of columns in published tables: a first line with two of them is a header."""
 
 LONGEST_NAME = 40
@@ -89,13 +93,14 @@ def _records(rows: Iterator[Row], options: SourceOptions, name: str, *, quoted: 
     for number, fields in [first] if numbered else []:
         yield columns.record(dict(zip(header, fields, strict=True)), place(name, number))
     # Rows without a header may have optional fields at their end, as the STS benchmark's have.
-    needed = 1 + max(map(int, columns.names)) if numbered else len(header)
+    ragged = numbered and not quoted
+    needed = 1 + max(map(int, columns.names)) if ragged else len(header)
     for number, fields in rows:
         where = place(name, number)
         records = []
         with options.row():
-            if len(fields) < needed or (len(fields) > needed and not numbered):
-                raise SourceError(_wrong_count(where, len(fields), needed, quoted, at_least=numbered))
+            if len(fields) < needed or (len(fields) > needed and not ragged):
+                raise SourceError(_wrong_count(where, len(fields), needed, quoted, at_least=ragged))
             records.append(columns.record(dict(zip(header, fields, strict=False)), where))
         yield from records
 
@@ -159,8 +164,7 @@ def _numbered(options: SourceOptions, header: Sequence[str], file: str) -> bool:
         )
     if not numbers or others:
         return False
-    named = [name for name in header if name.strip().lower() in USUAL]
-    if missing and len(named) > 1:
+    if missing and _has_names(header):
         raise ColumnError(
             f"{file} has names in its first line ({listed(header)}): name columns by them, not by numbers."
         )
@@ -174,8 +178,15 @@ def _numbered(options: SourceOptions, header: Sequence[str], file: str) -> bool:
     return False
 
 
+def _has_names(first: Sequence[str]) -> bool:
+    """Whether a first line is a header for sure."""
+    return sum(name.strip().lower() in USUAL for name in first) > 1
+
+
 def _hint(options: SourceOptions, first: Sequence[str]) -> str:
     """What to do if the first line is no header: its fields of most words (or characters) are texts, most likely."""
+    if _has_names(first):
+        return ""
     flags = ["--text-column"] if options.pair_column is None else ["--text-column", "--pair-column"]
     by_words = sorted(range(len(first)), key=lambda n: (len(first[n].split()), len(first[n])), reverse=True)
     texts = sorted(by_words[: len(flags)])

@@ -8,6 +8,7 @@ inside real texts. So the number of a text is the number that `wc -l`, `sed` and
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 
 from layerwise.errors import SourceEncodingError
@@ -52,9 +53,17 @@ def read_lines(stream: Stream, *, keep_cr: bool = False) -> Iterator[tuple[int, 
             raise SourceEncodingError(
                 f"{place(stream.name, number)}, byte {error.start + 1} of the line "
                 f"(0x{content[error.start]:02x}) is not valid UTF-8: convert the file to UTF-8, "
-                "for example with iconv -f GB18030 -t UTF-8 (or -f WINDOWS-1252)."
+                f"{_conversion(content)}."
             ) from error
         yield number, text
+
+
+def _conversion(line: bytes) -> str:
+    """An example that fits: in Western European texts a byte above ASCII stands alone, in Chinese ones two make a letter."""
+    runs = re.findall(rb"[\x80-\xff]+", line)
+    if sum(len(run) == 1 for run in runs) * 2 > len(runs):
+        return "for example with iconv -f WINDOWS-1252 -t UTF-8 if it is in a language of Western Europe"
+    return "for example with iconv -f GB18030 -t UTF-8 if it is Chinese"
 
 
 def split_lines(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:

@@ -92,6 +92,11 @@ def read_examples(
         raise UsageError(
             f"--words-column {columns.words} was given, and {task.name} reads texts: name their column with --text-column."
         )
+    if columns.label is not None and columns.label in (columns.text, columns.pair):
+        raise UsageError(
+            f"the column {columns.label!r} was named for a text and with --label for what is to be learned: expected two "
+            "columns; split them in the data if they are one."
+        )
     given = source_names(data)
     files = squad_files(given, columns.format) if task.name == "qa" else []
     if files and columns.split is not None:

@@ -11,6 +11,9 @@ from layerwise.train.tasks.task import Task
 
 NO_LABEL = ("null", "nan", "n/a", "na", "__null__")
 
+FEW = 5
+"""Examples that the other classes have where a class of one example is told."""
+
 FEWEST, SHARE = 10, 0.05
 """From so many equal targets on, and such a share of them all, they are told."""
 
@@ -26,6 +29,13 @@ def doubts(kind: type[Task], labels: tuple[str, ...], train: Sequence[Example]) 
             )
         if "-1" in labels and others and all(label.isdecimal() for label in others):
             yield "the class '-1' often stands for no label: leave these rows out of the data if it is no class."
+        counts = Counter(example.target for example in train)
+        first = next((one.target for one in train if (one.record.place or "").endswith(", line 1")), None)
+        if counts[first] == 1 and all(count >= FEW for label, count in counts.items() if label != first):
+            yield (
+                f"the class {first!r} is that of the first line alone: if it is the name of a column, name columns by their "
+                "names, or remove the line."
+            )
         for label in labels:
             if label.lower() in NO_LABEL:
                 yield f"the class {label!r} often stands for no label: leave these rows out of the data if it is no class."

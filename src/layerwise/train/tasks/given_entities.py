@@ -83,12 +83,28 @@ def _span(record: TextRecord, one: Any, name: str) -> Span:
             f"end ≤ {len(record.text)}, the length of the text in characters: correct it, or leave such rows out with "
             "--skip-bad."
         )
+    _refuse_other_surface(record, given, one, name)
     if not record.text[one[0] : one[1]].strip():
         raise SourceError(
             f"{record.place}: the entity [{one[0]}, {one[1]}, {one[2]!r}] has no word in it, only white space: correct its "
             "bounds, or leave such rows out with --skip-bad."
         )
     return Span(*one)
+
+
+def _refuse_other_surface(record: TextRecord, given: Any, one: Sequence[Any], name: str) -> None:
+    """Refuse an entity that says what its text is, where other text is at its place."""
+    named = given if isinstance(given, Mapping) else {}
+    surface = named.get("text", named.get("entity"))
+    found = record.text[one[0] : one[1]]
+    if not isinstance(surface, str) or surface.strip() == found.strip():
+        return
+    last = record.text[one[0] : one[1] + 1].strip() == surface.strip()
+    raise SourceError(
+        f"{record.place}: the entity {surface[:40]!r} in {name!r} is not at {one[0]} to {one[1]}, where the text has "
+        f"{found[:40]!r}{': its end is the last character, and has to be the one behind it' if last else ''}; correct it, "
+        "or leave such rows out with --skip-bad."
+    )
 
 
 def with_words(record: TextRecord, spans: Sequence[Span]) -> TextRecord:

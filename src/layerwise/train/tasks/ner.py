@@ -108,7 +108,7 @@ class Tagging(Task):
                 f"{record.place}: word {number + 1}, {record.text[slice(*record.words[number])]!r}, has an empty tag in "
                 f"{name!r}: give it one (O for none), or leave such rows out with --skip-bad."
             )
-        return Example(replace(record, kept={}), tuple(str(tag) for tag in value))
+        return Example(replace(record, kept={}), tuple(str(tag).strip() for tag in value))
 
     @classmethod
     def labels_of(cls, examples: Sequence[Example], column: str = "label") -> tuple[str, ...]:
@@ -125,6 +125,11 @@ class Tagging(Task):
         return as_classes(np.array([*labels], object), column)[1]
 
     def prepare(self, examples: Sequence[Example]) -> None:
+        if len(examples) == 1:
+            raise LabelError(
+                f"the training data is one text of {len(examples[0].target):,} words: expected sentences, in .conll with an "
+                "empty line after each."
+            )
         if len(examples) >= MANY_TEXTS and all(len(example.target) == 1 for example in examples):
             raise LabelError(
                 f"each of the {len(examples):,} texts has one word, as where a table has a word a row: bring the words of a "
@@ -189,7 +194,10 @@ class Tagging(Task):
         strays = [label for label, (prefix, kind) in parts.items() if prefix != "O" and not (prefix and kind)]
         if self.scheme is not None:
             return []
-        if len(strays) >= len(self.labels) - ("O" in self.labels) and not any(map(NO_NAME.match, strays)):
+        letters = all(len(label) == 1 for label in self.labels)  # word classes of tweets, O among them
+        classes = "O" not in self.labels or letters
+        some = len(self.labels) - ("O" in self.labels)
+        if classes and len(strays) >= some and not any(map(NO_NAME.match, strays)):
             return []  # parts of speech, say
         shown = ", ".join(map(repr, strays[:3])) + (", …" if len(strays) > 3 else "")
         return [
