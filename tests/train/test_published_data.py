@@ -10,7 +10,7 @@ import pytest
 
 from layerwise.errors import LabelError, SourceError, UsageError
 from layerwise.train.data import Skipped, read_examples
-from layerwise.train.doubts import doubts
+from layerwise.train.doubts import blind, doubts
 from layerwise.train.finetune import finetune
 from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.by_name import TASKS
@@ -223,6 +223,24 @@ def test_a_class_of_the_first_line_alone_is_told(tmp_path: Path) -> None:
     [told] = doubts(TASKS["classify"], TASKS["classify"].labels_of(rows), rows)
     assert "'klass' is that of the first line alone" in told
     assert not [*doubts(TASKS["classify"], ("0", "1"), rows[1:])]
+
+
+def test_a_list_of_one_class_is_a_class(tmp_path: Path) -> None:
+    """As doccano writes it; of several classes none is the right one."""
+    one = write_jsonl(tmp_path / "one.jsonl", [{"text": "Good.", "label": ["pos"]}])
+    assert [example.target for example in read("classify", one)] == ["pos"]
+    two = write_jsonl(tmp_path / "two.jsonl", [{"text": "Good.", "label": ["pos", "long"]}])
+    with pytest.raises(SourceError, match="expected one class"):
+        read("classify", two)
+
+
+def test_questions_whose_answers_are_kept_back_are_told(tmp_path: Path) -> None:
+    rows = [{"question": QUESTION, "context": CONTEXT, "answers": []}] * 2
+    data = write_jsonl(tmp_path / "blind.jsonl", rows)
+    [told] = blind(TASKS["qa"], read("qa", data))
+    assert told.startswith("none of 2 questions has an answer in the data")
+    answered = write_jsonl(tmp_path / "data.jsonl", [*rows, {**rows[0], "answers": [ANSWER]}])
+    assert not blind(TASKS["qa"], read("qa", answered))
 
 
 def test_one_column_is_not_text_and_label(tmp_path: Path) -> None:

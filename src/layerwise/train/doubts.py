@@ -1,4 +1,4 @@
-"""Marks of published sets that stand for no answer, where they are about to be learned as one."""
+"""Marks of published sets that stand for no answer, where they are about to be learned as one, or scored."""
 
 from __future__ import annotations
 
@@ -54,3 +54,13 @@ def doubts(kind: type[Task], labels: tuple[str, ...], train: Sequence[Example]) 
                 f"{number:,} of {len(train):,} targets are {target[:40]!r}: leave these rows out of the data if that stands "
                 "for no text."
             )
+
+
+def blind(kind: type[Task], examples: Sequence[Example]) -> list[str]:
+    """A sentence about data that is about to be scored and has no answers."""
+    if kind.head == "question" and examples and all(one.target.start is None for one in examples):
+        return [
+            f"none of {counted(len(examples), 'question')} has an answer in the data: a test part whose answers are kept "
+            "back cannot be scored."
+        ]
+    return []

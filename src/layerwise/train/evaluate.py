@@ -12,6 +12,7 @@ from layerwise.models.locate import locate
 from layerwise.reports.training import EvaluationReport
 from layerwise.text.locations import source_names
 from layerwise.train.data import Skipped, known_to, read_examples, texts_alone, whole_data
+from layerwise.train.doubts import blind
 from layerwise.train.folder import load_trained, read_document
 from layerwise.train.given import check_counts, name_of, plain
 from layerwise.train.predictor import Predictor
@@ -86,7 +87,7 @@ def evaluate(
     )
     predictions = list(predictor(map(task.fitting, examples)))
     notes = skipped.note()
-    notes += task.notes()
+    notes += [*task.notes(), *blind(type(task), examples)]
     scores = task.scores(examples, predictions)
     return EvaluationReport(
         task.name,

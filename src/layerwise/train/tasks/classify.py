@@ -59,6 +59,8 @@ class Classification(Task):
             return Example(replace(record, kept={}))
         name = columns.label or "label"
         label = record.kept[name]
+        if isinstance(label, list) and len(label) == 1 and isinstance(label[0], str):
+            label = label[0]  # as doccano writes it
         if isinstance(label, str):
             label = label.strip()  # nobody sees a space at its end
         if label is None or label == "" or label != label or isinstance(label, list | dict | bytes):
