@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from layerwise.train.pretraining.corpus import Corpus
+import numpy as np
+
+from layerwise.train.pretraining.corpus import Corpus, Part
+
+AT_ONCE = 1 << 24
+"""Tokens that are looked at together, which are on the disk."""
 
 MANY_UNKNOWN = 0.05
 """Share of tokens without a piece of their own from which a source is named."""
@@ -20,8 +25,7 @@ def remarks(corpus: Corpus, unknown: int | None, pairs: int, random: int) -> lis
     """
     found = []
     for part in corpus.parts:
-        first, last = (int(corpus.sentences[corpus.documents[number]]) for number in (part.first, part.last))
-        share = float((corpus.tokens[first:last] == unknown).mean()) if last > first else 0.0
+        share = _share(corpus, part, unknown)
         if share >= MANY_UNKNOWN:
             found.append(
                 f"{share:.0%} of the tokens of {part.name} are [UNK], for which the vocabulary has no piece: they are "
@@ -34,3 +38,10 @@ def remarks(corpus: Corpus, unknown: int | None, pairs: int, random: int) -> lis
             "follows: the accuracy of next sentences says nothing."
         )
     return found
+
+
+def _share(corpus: Corpus, part: Part, token: int | None) -> float:
+    """Of the tokens of a source, those that are `token`."""
+    first, last = (int(corpus.sentences[corpus.documents[number]]) for number in (part.first, part.last))
+    pieces = (corpus.tokens[at : min(at + AT_ONCE, last)] for at in range(first, last, AT_ONCE))
+    return sum(np.count_nonzero(piece == token) for piece in pieces) / max(last - first, 1)
