@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
 from layerwise.models.layer_reader import LayerReader
+from layerwise.models.layered import LayeredModel
 from layerwise.models.load import quiet
 from layerwise.types import Layer
 
@@ -128,6 +130,32 @@ def test_dropout_is_drawn_for_attention_too() -> None:
     assert not torch.equal(reader(inputs), reader(inputs))
     model.eval()
     assert torch.equal(reader(inputs), reader(inputs))
+
+
+def test_a_copy_reads_its_own_encoder() -> None:
+    model = LayeredModel(model_of("bert"), (0, 3), 2, pooled=False).eval()
+    inputs = batch_of(model.encoder)
+    before = model.states(inputs)
+    other = copy.deepcopy(model)
+    assert torch.equal(other.states(inputs), before)
+    with torch.no_grad():
+        other.encoder.embeddings.word_embeddings.weight.zero_()
+    assert not torch.equal(other.states(inputs), before)
+    assert torch.equal(model.states(inputs), before)
+
+
+def test_threads_take_turns() -> None:
+    model = LayeredModel(model_of("bert"), (0, 1, 3), 2, pooled=False).eval()
+    batches = [batch_of(model.encoder) for _ in range(4)]
+    with torch.no_grad():
+        expected = [model.states(one) for one in batches]
+
+    def differs(number: int) -> bool:
+        with torch.no_grad():
+            return any(not torch.equal(model.states(batches[number]), expected[number]) for _ in range(40))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(pool.map(differs, range(4)))
 
 
 def test_what_cannot_be_packed_is_padded() -> None:

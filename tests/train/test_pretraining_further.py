@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,10 +16,13 @@ from transformers import BertForPreTraining as Stock
 from layerwise.errors import LayerwiseError, ModelError, UsageError
 from layerwise.models.load import quiet
 from layerwise.models.locate import locate
+from layerwise.train.pretraining.batches import MaskedPair, packed_batch
+from layerwise.train.pretraining.losses import Losses
 from layerwise.train.pretraining.run import PretrainShape, pretrain
 from layerwise.train.pretraining.start import open_source, trained
 from layerwise.train.pretraining.transfer import Transfer
 from layerwise.train.settings import TrainingSettings
+from layerwise.train.unreached import leave_out_unreached
 from layerwise.train.vocabulary import train_vocabulary
 from tests.tiny import one_thread, tiny_model, tiny_tokenizer  # noqa: F401
 from tests.train.learning import curve
@@ -288,7 +292,12 @@ def test_weights_that_are_not_tied_take_the_vectors_too(bare: Path, tmp_path: Pa
     embeddings = start.model.bert.embeddings.word_embeddings.weight
     assert head.decoder.weight is not embeddings
     assert torch.equal(head.decoder.weight, embeddings)
-    assert not head.bias.requires_grad  # a distributed step would wait for its gradient
+    ids = np.arange(5, 12)
+    batch = packed_batch([MaskedPair(ids, 0 * ids, ids[:2] - 4, ids[:2], 0)])
+    labels = batch.pop("labels")
+    leave_out_unreached(start.model, Losses(1)(start.model(**batch), labels))
+    alone = [name for name, weight in start.model.named_parameters() if not weight.requires_grad]
+    assert alone == ["cls.predictions.bias"]  # the decoder has one of its own
 
 
 def test_few_vectors_have_no_root_and_are_drawn_from_all_the_same() -> None:

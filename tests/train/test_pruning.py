@@ -29,6 +29,7 @@ from layerwise.models.removed_heads import (
     take_out_heads,
     zero_heads,
 )
+from layerwise.train.choices import FinetuneChoices
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import finetune
 from layerwise.train.pruning import run as pruning_run
@@ -301,6 +302,42 @@ def test_a_pruned_model_can_be_trained_on(trained: tuple[str, Path], tmp_path: P
     attention = attention_of(again.bert, block)
     rows = slice(heads[0] * attention.head_size, (heads[0] + 1) * attention.head_size)
     assert not attention.output.weight[:, rows].any()
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [FinetuneChoices(mix="scalar"), FinetuneChoices(frozen=True), FinetuneChoices(mix="scalar", frozen=True)],
+)
+def test_a_model_with_a_head_of_our_own_is_pruned_twice(
+    choices: FinetuneChoices, trained: tuple[str, Path], tmp_path: Path
+) -> None:
+    """The second time without the heads that the first one took out, measured as it runs."""
+    _, data = trained
+    short = TrainingSettings(steps=4, batch_size=8)
+    model = tiny_bert(tmp_path / "base", layers=2)
+    finetune("classify", data, tmp_path / "model", model=model, choices=choices, settings=short)
+    first = prune(str(tmp_path / "model"), tmp_path / "one", PruneCuts(heads=0.25), data=data)
+    again = prune(str(tmp_path / "one"), tmp_path / "two", PruneCuts(heads=0.25), data=data)
+    assert again.rows[0].parameters == first.rows[1].parameters > again.rows[1].parameters
+    assert again.rows[0].scores == pytest.approx(first.rows[1].scores)
+    assert sum(map(len, again.heads.values())) == 4  # of eight: two, then a quarter of six, rounded
+    assert evaluate(str(tmp_path / "two"), data).scores == pytest.approx(again.rows[1].scores)
+
+
+@pytest.mark.parametrize(
+    "cuts", [PruneCuts(least_useful=1), PruneCuts(drop_layers=(1,)), PruneCuts(int8=True)]
+)
+def test_what_cannot_be_cut_under_a_mix_is_refused_before_anything_is_measured(
+    cuts: PruneCuts, trained: tuple[str, Path], tmp_path: Path
+) -> None:
+    _, data = trained
+    model = tiny_bert(tmp_path / "base", layers=2)
+    mix, short = FinetuneChoices(mix="scalar"), TrainingSettings(steps=2, batch_size=8)
+    finetune("classify", data, tmp_path / "model", model=model, choices=mix, settings=short)
+    said: list[str] = []
+    with pytest.raises(UsageError, match="under it|of layerwise's own"):
+        prune(str(tmp_path / "model"), tmp_path / "out", cuts, data=data, say=said.append)
+    assert not said and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

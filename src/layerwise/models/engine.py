@@ -62,6 +62,7 @@ class Engine:
         mixes_lengths: whether a padded batch may hold sequences of different lengths. It may not
             where padding is seen through the mask, as by MobileBERT's trigram input (Sun et al. 2020,
             §3), ConvBERT's convolutions and FNet's Fourier transform: then nothing is padded at all.
+        lock: held while the model runs: hooks and attention belong to it, so there is one forward pass at a time.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Engine:
         self._segments = token_types(model)
         self.takes_types = self._segments > 0
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        self._lock = threading.Lock()  # hooks belong to the model: one forward pass at a time
+        self.lock = threading.Lock()
         self.use(attention)
 
     def use(self, attention: str, mixes_lengths: bool | None = None) -> None:
@@ -89,6 +90,13 @@ class Engine:
         self.attention = attention
         self.mixes_lengths = self.mixes_lengths if mixes_lengths is None else mixes_lengths
         self.model.set_attn_implementation(attention)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock: a copy has its own."""
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, lock=threading.Lock())
 
     @property
     def hidden_size(self) -> int:
@@ -157,7 +165,7 @@ class Engine:
 
         watching = any(isinstance(layer, int) for layer in wanted)
         with (
-            self._lock,
+            self.lock,
             torch.inference_mode(),
             reading(self.anatomy, highest, take) if watching else nullcontext(),
         ):
@@ -174,7 +182,7 @@ class Engine:
         Raises:
             UsageError: the model gives no attention weights, or not one matrix over the sequence.
         """
-        with self._lock, torch.inference_mode():
+        with self.lock, torch.inference_mode():
             attention = self.attention
             self.use("eager")
             try:

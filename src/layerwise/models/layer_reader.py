@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from layerwise.models.anatomy import reading
 from layerwise.models.engine import TokenSequence
@@ -56,12 +56,6 @@ class LayerReader:
         if "final" in layers:
             self._highest = self._anatomy.num_hidden_layers
 
-    @property
-    def blocks_above(self) -> tuple[nn.Module, ...]:
-        """Blocks that no layer read depends on; none where all blocks share their weights."""
-        blocks = self._anatomy.blocks
-        return blocks[self._highest :] if len(blocks) > 1 else ()
-
     def packs(self, device: torch.device) -> bool:
         """Whether a batch is packed there."""
         return self._packs and device.type == "cpu"
@@ -71,7 +65,7 @@ class LayerReader:
         return self._engine.mixes_lengths and not self.packs(device)
 
     def __call__(self, inputs: Mapping[str, Tensor], pool_mask: Tensor | None = None) -> Tensor:
-        """(batch, seq, layers, hidden_size); where texts are pooled (batch, layers, hidden_size).
+        """(batch, seq, layers, hidden_size); where texts are pooled (batch, layers, hidden_size), in float32.
 
         Args:
             inputs: as transformers takes them, (batch, seq) each, padded on the right; `attention_mask` among them.
@@ -79,20 +73,21 @@ class LayerReader:
         """
         marked = inputs if pool_mask is None else {**inputs, "pool_mask": pool_mask}
         mask = inputs["attention_mask"]
-        if self.packs(mask.device):
-            return self._packed(marked)
-        if self._engine.mixes_lengths or bool(mask.all()):
-            return self._padded(marked)
-        of_texts = ("states",) if self._pooled else ()
-        return by_length(lambda part: {"states": self._padded(part)}, marked, of_texts)["states"]
+        with self._engine.lock:
+            if self.packs(mask.device):
+                return self._packed(marked)
+            if self._engine.mixes_lengths or bool(mask.all()):
+                return self._padded(marked)
+            of_texts = ("states",) if self._pooled else ()
+            return by_length(lambda part: {"states": self._padded(part)}, marked, of_texts)["states"]
 
     def _padded(self, marked: Mapping[str, Tensor]) -> Tensor:
         states = self._run({name: value for name, value in marked.items() if name != "pool_mask"})
         if not self._pooled:
             return states
-        weights = marked["pool_mask"].to(states.dtype)
+        weights = marked["pool_mask"].float()
         weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
-        return torch.einsum("bt,btlh->blh", weights, states)
+        return (states * weights[..., None, None]).sum(dim=1)
 
     def _packed(self, marked: Mapping[str, Tensor]) -> Tensor:
         mask = marked["attention_mask"].bool()
@@ -108,10 +103,10 @@ class LayerReader:
         rows = order[rows]
         if not self._pooled:
             return states.new_zeros(*mask.shape, *states.shape[1:]).index_put((rows, places), states)
-        weights = marked["pool_mask"][rows, places].to(states.dtype)
-        counts = marked["pool_mask"].sum(dim=1).clamp(min=1).to(states.dtype)
-        weighted = states * (weights / counts[rows])[:, None, None]
-        return states.new_zeros(len(mask), *states.shape[1:]).index_add(0, rows, weighted)
+        weights = marked["pool_mask"].float()
+        weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
+        weighted = states * weights[rows, places][:, None, None]
+        return weighted.new_zeros(len(mask), *states.shape[1:]).index_add(0, rows, weighted)
 
     @contextmanager
     def _packed_attention(self) -> Iterator[None]:

@@ -97,21 +97,11 @@ class LayeredModel(nn.Module):
         self.head = LayeredHead(len(layers), encoder.config.hidden_size, outputs, dropout, drawn)
         self.refit(layers)
         encoder.requires_grad_(not frozen)
-        if not frozen:
-            self._leave_out_unused()
 
     def refit(self, layers: tuple[Layer, ...]) -> None:
         """Look at the encoder anew, which may have fewer blocks now, and read these layers of it."""
         self.layers = layers
         self.reader = LayerReader(self.encoder, layers, self.pooled)
-
-    def _leave_out_unused(self) -> None:
-        """Poolers and blocks above the highest layer read get no gradient: a distributed step would wait for it."""
-        for name, module in self.encoder.named_children():
-            if name == "pooler":
-                module.requires_grad_(False)
-        for block in self.reader.blocks_above:
-            block.requires_grad_(False)
 
     def train(self, mode: bool = True) -> LayeredModel:
         """As in torch; a frozen encoder stays in evaluation mode."""

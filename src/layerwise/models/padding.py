@@ -115,6 +115,7 @@ def by_length(
             if name not in found:
                 size = value.shape[1:] if name in of_texts else (mask.shape[1], *value.shape[2:])
                 found[name] = value.new_zeros(len(mask), *size)
+            value = value.to(found[name].dtype)  # autocast may give a sequence of one token another precision
             if name in of_texts:
                 found[name][rows] = value
             else:

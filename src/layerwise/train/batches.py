@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from layerwise.train.tasks.example import Feature
+from layerwise.train.tasks.example import Array, Feature
 from layerwise.train.tasks.task import IGNORED
 
 Batch = dict[str, Tensor]
@@ -42,13 +42,13 @@ class TokenBatches:
     def __call__(self, features: Sequence[Feature]) -> Batch:
         """One batch; with `labels` if the features have targets."""
         sequences = [*features, *(one.other for one in features if one.other is not None)]
-        ids = [torch.from_numpy(one.input_ids) for one in sequences]
+        ids = [_one_at_least(one.input_ids, self.pad_token_id) for one in sequences]
         batch = {
             "input_ids": pad_sequence(ids, batch_first=True, padding_value=self.pad_token_id),
             "attention_mask": pad_sequence([torch.ones_like(one) for one in ids], batch_first=True),
         }
         if self.token_types:
-            types = [torch.from_numpy(one.token_type_ids) for one in sequences]
+            types = [_one_at_least(one.token_type_ids, 0) for one in sequences]
             # klue/roberta has a table of one and a tokenizer that knows two.
             batch["token_type_ids"] = pad_sequence(types, batch_first=True).clamp(max=self.token_types - 1)
         if self.pool_mask:
@@ -69,6 +69,11 @@ class TokenBatches:
         for row, one in enumerate(features):
             labels[row, torch.from_numpy(one.places)] = torch.from_numpy(one.target)
         return labels
+
+
+def _one_at_least(values: Array, filling: int) -> Tensor:
+    """A text without a token becomes one that pads, where nothing is pooled or asked: no model runs on nothing."""
+    return torch.from_numpy(values if len(values) else np.full(1, filling, values.dtype))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from layerwise.analysis.split import DEVELOPMENT, TEST, TRAIN, part_in
 from layerwise.errors import ColumnError, LabelError, LayerwiseError, SourceError, UsageError
+from layerwise.reports.wording import counted
 from layerwise.text.locations import locate, source_names
 from layerwise.text.sources import SOURCE_FILE, Sources
 from layerwise.train.squad_json import read_squad, squad_files
@@ -212,7 +213,8 @@ def hold_out(examples: Sequence[Example], seed: int, classes: bool) -> tuple[lis
         groups.setdefault(record.text_pair if context else record.text, []).append(example)
     if len(groups) < 1 / HELD_OUT:
         raise LabelError(
-            f"the data has {len(groups)} different texts: too few to hold a tenth out; name a development part with --dev."
+            f"the data has {counted(len(groups), 'text', 'different texts')}: too few to hold a tenth out; name a "
+            "development part with --dev."
         )
     order = list(groups)
     random.Random(seed).shuffle(order)

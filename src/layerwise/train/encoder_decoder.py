@@ -62,9 +62,6 @@ def join(
     for holder in (model.config, model.generation_config):
         holder.decoder_start_token_id, holder.eos_token_id = begin, end
         holder.bos_token_id, holder.pad_token_id = begin, target.pad_token_id
-    pooler = getattr(encoder, "pooler", None)
-    if pooler is not None:
-        pooler.requires_grad_(False)  # nothing reads it: a distributed step would wait for its gradient
     for module in encoder.modules() if frozen else ():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

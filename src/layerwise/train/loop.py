@@ -26,6 +26,7 @@ from layerwise.train.batches import LengthOrder
 from layerwise.train.callbacks import Epochs, Logbook, Over, Patience, Report, Stop
 from layerwise.train.checkpoints import Best, Sealing
 from layerwise.train.settings import TrainingSettings
+from layerwise.train.unreached import leave_out_unreached
 
 MEMORY_ADVICE = "lower --batch-size or --max-length, raise --accumulate, or take bf16"
 TORCH_WRITER = "inline_container"
@@ -129,6 +130,7 @@ class Loop(Trainer):
                 interruptible() as self._end.interrupted,
                 within_memory(self.args.device, MEMORY_ADVICE, "the training"),
             ):
+                self._leave_out_unreached()
                 result = super().train(*args, **kwargs)
         except LayerwiseError:
             raise
@@ -154,6 +156,19 @@ class Loop(Trainer):
                 f"{Path(str(self.args.output_dir)).parent}; the same command with --resume goes on."
             )
         return result
+
+    def _leave_out_unreached(self) -> None:
+        """Look at the loss of one example for the weights that it depends on."""
+        assert self.model is not None and self.train_dataset is not None
+        inputs = self._prepare_inputs(self.data_collator([self.train_dataset[0]]))
+        was_training = self.model.training
+        self.model.eval()  # draws nothing
+        loss = self.compute_loss(self.model, dict(inputs.get("parts", [inputs])[0]))
+        assert isinstance(loss, torch.Tensor)
+        leave_out_unreached(self.model, loss)
+        self.model.train(was_training)
+        if self._meter is not None:
+            self._meter(lambda sums: sums)  # forgets that example
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         self._refuse_broken_weights()

@@ -79,11 +79,18 @@ class Subject(ABC):
         """One forward pass, for its time."""
         return self.model(**{name: value for name, value in batch.items() if name != "labels"})
 
+    def require_droppable(self) -> None:  # noqa: B027
+        """Refuse a model whose blocks cannot be dropped.
+
+        Raises:
+            UsageError: a head reads layers that would change their numbers.
+        """
+
     def drop(self, numbers: Sequence[int]) -> None:
         """Drop blocks, numbered from 1.
 
         Raises:
-            UsageError: there is no such block, or a head reads the layers that would change their numbers.
+            UsageError: there is no such block.
         """
         drop_blocks(self.encoder, numbers)
 
@@ -130,18 +137,18 @@ class TrainedSubject(Subject):
         outputs = self.model(**batch)
         return self.task.loss(outputs, labels)
 
-    def drop(self, numbers: Sequence[int]) -> None:
-        if not isinstance(self.model, LayeredModel):
-            super().drop(numbers)
-            return
-        if len(self.model.layers) > 1:
+    def require_droppable(self) -> None:
+        if isinstance(self.model, LayeredModel) and len(self.model.layers) > 1:
             raise UsageError(
                 "the head reads a mix of all layers, which has a share for each: blocks cannot be dropped under it; "
                 "train it on a model with fewer blocks (finetune --layers), or prune heads."
             )
+
+    def drop(self, numbers: Sequence[int]) -> None:
         super().drop(numbers)
-        last = int(self.encoder.config.num_hidden_layers)
-        self.model.refit(("final",) if "final" in self.model.layers else (last,))
+        if isinstance(self.model, LayeredModel):
+            last = int(self.encoder.config.num_hidden_layers)
+            self.model.refit(("final",) if "final" in self.model.layers else (last,))
 
     def scores(self, run: Callable[..., Any] | None = None) -> dict[str, float]:
         model = self.model if run is None else _Stand(run)

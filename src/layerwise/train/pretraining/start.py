@@ -156,9 +156,6 @@ def trained(source: Source, form: PretrainShape, tokenizer: Any) -> Start:
     with quiet():
         model = BertForPreTraining.new(config)
     model.load_state_dict(weights)
-    head = model.cls.predictions
-    if head.bias is not head.decoder.bias:
-        head.bias.requires_grad_(False)  # read by nothing where weights are not tied
     return Start(model, dropouts, tuple(notes))
 
 

@@ -49,15 +49,12 @@ def require_int8() -> None:
     require("onnxruntime.quantization", REQUIREMENT, "int8 quantisation")
 
 
-def quantise(subject: Subject, folder: Path) -> Callable[..., dict[str, Tensor]]:
-    """Write the graph in int8; what is returned runs it in the model's place.
+def require_graph(subject: Subject) -> None:
+    """Refuse a model that has no graph of one forward pass.
 
     Raises:
-        ModelError: the exporter cannot take this architecture.
-        UsageError: this model has no graph of one forward pass.
+        UsageError: it has none.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     model = subject.model
     if isinstance(model, LayeredModel | PairModel) or (
         isinstance(subject, TrainedSubject) and subject.task.head in ("seq2seq", "pair")
@@ -70,6 +67,17 @@ def quantise(subject: Subject, folder: Path) -> Callable[..., dict[str, Tensor]]
             f"--int8 was given for {type(model).__name__}, which looks at padding, and a graph is fed with padded texts: "
             "leave it out."
         )
+
+
+def quantise(subject: Subject, folder: Path) -> Callable[..., dict[str, Tensor]]:
+    """Write the graph in int8; what is returned runs it in the model's place.
+
+    Raises:
+        ModelError: the exporter cannot take this architecture.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = subject.model
     batch = next(iter(subject.batches()))
     names = [name for name in batch if name not in ("labels", "pool_mask")]
     example = {name: batch[name][:2].contiguous() for name in names}

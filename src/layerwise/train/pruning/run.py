@@ -33,7 +33,7 @@ from layerwise.text.locations import source_names
 from layerwise.train.data import Skipped, whole_data
 from layerwise.train.given import folder_of, name_of, plain
 from layerwise.train.pruning.importance import head_importance, least_important, least_useful_blocks
-from layerwise.train.pruning.int8 import PATH, quantise, require_int8
+from layerwise.train.pruning.int8 import PATH, quantise, require_graph, require_int8
 from layerwise.train.pruning.magnitude import zero_smallest
 from layerwise.train.run_folder import refuse_own_sources
 from layerwise.train.settings import require_training
@@ -126,6 +126,7 @@ def prune(
         subject = subject_of(files, given, named, skipped)
         if given and not subject.features:
             raise skipped.refuse_nothing()
+        _refuse(subject, cuts)
         say("measuring the model as it is")
         before = _before(subject, files.folder)
         notes = [*skipped.note(), *subject.notes(), *_cut(subject, cuts, say)]
@@ -161,6 +162,17 @@ def prune(
     )
 
 
+def _refuse(subject: Subject, cuts: PruneCuts) -> None:
+    """Refuse what this model cannot lose, before anything is measured."""
+    if cuts.drop_layers or cuts.least_useful:
+        subject.require_droppable()
+    if cuts.heads:
+        attention_of(subject.encoder, 1)
+        refuse_fixed_heads(subject.encoder)
+    if cuts.int8:
+        require_graph(subject)
+
+
 def _cut(subject: Subject, cuts: PruneCuts, say: Callable[[str], None]) -> list[str]:
     notes: list[str] = []
     if cuts.drop_layers:
@@ -176,8 +188,6 @@ def _cut(subject: Subject, cuts: PruneCuts, say: Callable[[str], None]) -> list[
         blocks = f"block{'s' * (len(dropped) > 1)} {', '.join(map(str, dropped))}"
         notes.append(f"Least useful on the data, and dropped: {blocks}{numbered}.")
     if cuts.heads:
-        attention_of(subject.encoder, 1)
-        refuse_fixed_heads(subject.encoder)
         importance, before = head_importance(subject, say), removed_heads(subject.encoder.config)
         gone = least_important(importance, cuts.heads, before)
         there = sum(map(len, importance)) - sum(map(len, before.values()))
