@@ -31,7 +31,7 @@ LONGEST_ANSWER = 30
 
 @dataclass(frozen=True, slots=True)
 class GivenAnswers:
-    """The answers to a question: their texts, and where the first begins; neither where there is none."""
+    """The answers to a question: their texts, and where the first begins, which is learned; neither where there is none."""
 
     texts: tuple[str, ...]
     start: int | None
@@ -268,23 +268,35 @@ def _answers(record: TextRecord, name: str) -> GivenAnswers:
             "numbers; correct the row, or leave such rows out with --skip-bad."
         )
     kept = [(text, whole(start)) for text, start in zip(texts, starts, strict=True) if text]
-    for text, start in kept:
-        _refuse_elsewhere(record, text, start)
-    return GivenAnswers(tuple(text for text, _ in kept), kept[0][1] if kept else None)
+    if not kept:
+        return GivenAnswers((), None)
+    there = [one for one in kept if _is_there(record, *one)]
+    if not there:
+        raise _elsewhere(record, *kept[0])
+    first = there[
+        0
+    ]  # one of several may be no span, as in CMRC 2018: scores compare with its text all the same
+    return GivenAnswers((first[0], *(text for text, _ in kept if text != first[0])), first[1])
 
 
-def _refuse_elsewhere(record: TextRecord, text: str, start: Any) -> None:
+def _is_there(record: TextRecord, text: str, start: Any) -> bool:
     context = record.text_pair or ""
     if isinstance(start, str) or start is None:
         raise SourceError(
             f"{record.place}: the answer {text[:40]!r} has the answer_start {start!r}; expected a number: correct the row, "
             "or leave such rows out with --skip-bad."
         )
-    if isinstance(start, int) and start >= 0 and context[start : start + len(text)] == text:
-        return
-    there = context.find(text)
-    what = f"it is at {there}" if there >= 0 else "it is nowhere in it"
-    raise SourceError(
-        f"{record.place}: the answer {text[:40]!r} is not in the context at its answer_start {start}, {what}: correct the "
-        "row (offsets count Unicode code points), or leave such rows out with --skip-bad."
+    return isinstance(start, int) and start >= 0 and context[start : start + len(text)] == text
+
+
+def _elsewhere(record: TextRecord, text: str, start: Any) -> SourceError:
+    there = (record.text_pair or "").find(text)
+    where = (
+        "nowhere in the context"
+        if there < 0
+        else f"not in the context at its answer_start {start}, it is at {there}"
+    )
+    return SourceError(
+        f"{record.place}: the answer {text[:40]!r} is {where}: correct the row (offsets count Unicode code points), or "
+        "leave such rows out with --skip-bad."
     )
