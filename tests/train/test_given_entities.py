@@ -36,6 +36,14 @@ TEXT = "浙商银行的叶老桂和叶老桂"
             {"start_offset": start, "end_offset": end, "label": label, "id": 7}  # doccano
             for start, end, label in ((0, 4, "company"), (5, 8, "name"), (9, 12, "name"))
         ],
+        [
+            {"start": start, "end": end, "text": TEXT[start:end], "labels": [label]}  # Label Studio
+            for start, end, label in ((0, 4, "company"), (5, 8, "name"), (9, 12, "name"))
+        ],
+        [
+            {"start_idx": start, "end_idx": last, "type": label, "entity": TEXT[start : last + 1]}  # CMeEE
+            for start, last, label in ((0, 3, "company"), (5, 7, "name"), (9, 11, "name"))
+        ],
         {"name": {"叶老桂": [[5, 7], [9, 11]]}, "company": {"浙商银行": [[0, 3]]}},  # CLUENER
     ],
 )
@@ -94,14 +102,14 @@ def test_clitics_are_words(text: str, words: list[str]) -> None:
 
 
 def test_an_entity_that_says_its_text_has_to_be_there() -> None:
-    """CMeEE counts the last character."""
     record = TextRecord("Barack Obama was born.", place="a.jsonl, line 1")
     one = {"start": 0, "end": 12, "label": "PER"}
     for surface in ({"text": "Barack Obama"}, {"entity": "Barack Obama"}, {}):
         assert given_spans(record, [{**one, **surface}], "label") == [Span(0, 12, "PER")]
-    with pytest.raises(SourceError, match="not at 0 to 11.*its end is the last character"):
-        given_spans(record, [{**one, "end": 11, "text": "Barack Obama"}], "label")
-    with pytest.raises(SourceError, match="not at 0 to 12, where the text has 'Barack Obama'; correct it"):
+    assert given_spans(record, [{**one, "end": 11, "text": "Barack Obama"}], "label") == [Span(0, 12, "PER")]
+    letter = {"start_idx": 0, "end_idx": 0, "type": "PER", "entity": "B"}
+    assert given_spans(record, [letter], "label") == [Span(0, 1, "PER")]
+    with pytest.raises(SourceError, match="not at 0 to 12, where the text has 'Barack Obama': correct it"):
         given_spans(record, [{**one, "text": "Michelle"}], "label")
 
 

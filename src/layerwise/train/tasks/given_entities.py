@@ -23,7 +23,7 @@ _CLITICS = regex.compile(
 
 
 def given_spans(record: TextRecord, value: Any, name: str) -> list[Span]:
-    """Entities given as [start, end, label] or {"start", "end", "label"}, in characters; sorted, without overlap.
+    """Entities given as [start, end, label] or objects (`_triple`), in characters; sorted, without overlap.
 
     Or as CLUENER has them: {label: {entity: [[start, last], …]}}, with the last character in it.
     """
@@ -66,11 +66,8 @@ def _by_label(record: TextRecord, value: Mapping[str, Any], name: str) -> list[l
     return found
 
 
-def _span(record: TextRecord, one: Any, name: str) -> Span:
-    given = one
-    if isinstance(one, Mapping):
-        start, end = (one.get(key, one.get(f"{key}_offset")) for key in ("start", "end"))  # doccano's names
-        one = [start, end, one.get("label", one.get("type"))]
+def _span(record: TextRecord, given: Any, name: str) -> Span:
+    one = _triple(record, given) if isinstance(given, Mapping) else given
     fits = (
         isinstance(one, list)
         and len(one) == 3
@@ -83,7 +80,8 @@ def _span(record: TextRecord, one: Any, name: str) -> Span:
             f"end ≤ {len(record.text)}, the length of the text in characters: correct it, or leave such rows out with "
             "--skip-bad."
         )
-    _refuse_other_surface(record, given, one, name)
+    if isinstance(given, Mapping):
+        _refuse_other_surface(record, given, one, name)
     if not record.text[one[0] : one[1]].strip():
         raise SourceError(
             f"{record.place}: the entity [{one[0]}, {one[1]}, {one[2]!r}] has no word in it, only white space: correct its "
@@ -92,19 +90,35 @@ def _span(record: TextRecord, one: Any, name: str) -> Span:
     return Span(*one)
 
 
-def _refuse_other_surface(record: TextRecord, given: Any, one: Sequence[Any], name: str) -> None:
-    """Refuse an entity that says what its text is, where other text is at its place."""
-    named = given if isinstance(given, Mapping) else {}
-    surface = named.get("text", named.get("entity"))
-    found = record.text[one[0] : one[1]]
-    if not isinstance(surface, str) or surface.strip() == found.strip():
-        return
-    last = record.text[one[0] : one[1] + 1].strip() == surface.strip()
-    raise SourceError(
-        f"{record.place}: the entity {surface[:40]!r} in {name!r} is not at {one[0]} to {one[1]}, where the text has "
-        f"{found[:40]!r}{': its end is the last character, and has to be the one behind it' if last else ''}; correct it, "
-        "or leave such rows out with --skip-bad."
-    )
+def _triple(record: TextRecord, given: Mapping[str, Any]) -> list[Any]:
+    """An object as a triple, by the names of Hugging Face, doccano, Label Studio and CMeEE.
+
+    Where it says its text, that tells whether the end is the last character, as in CMeEE, or the one behind it.
+    """
+    start, end = (_first(given, key, f"{key}_offset", f"{key}_idx") for key in ("start", "end"))
+    label = _first(given, "label", "type", "labels")
+    if isinstance(label, list) and len(label) == 1:
+        [label] = label
+    surface = _first(given, "text", "entity")
+    if isinstance(surface, str) and isinstance(start, int) and isinstance(end, int):
+        exact = record.text[start:end].strip() == surface.strip()
+        end += not exact and record.text[start : end + 1].strip() == surface.strip()
+    return [start, end, label]
+
+
+def _first(given: Mapping[str, Any], *names: str) -> Any:
+    return next((given[name] for name in names if given.get(name) is not None), None)
+
+
+def _refuse_other_surface(
+    record: TextRecord, given: Mapping[str, Any], one: Sequence[Any], name: str
+) -> None:
+    surface, found = _first(given, "text", "entity"), record.text[one[0] : one[1]]
+    if isinstance(surface, str) and surface.strip() != found.strip():
+        raise SourceError(
+            f"{record.place}: the entity {surface[:40]!r} in {name!r} is not at {one[0]} to {one[1]}, where the text has "
+            f"{found[:40]!r}: correct it, or leave such rows out with --skip-bad."
+        )
 
 
 def with_words(record: TextRecord, spans: Sequence[Span]) -> TextRecord:
