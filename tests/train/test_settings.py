@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from layerwise.errors import UsageError
 from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.settings import TrainingSettings, pick_precision
 from layerwise.train.tasks.classify import Classification
@@ -53,6 +54,15 @@ def test_few_examples_are_seen_more_often(examples: int, enough: int, epochs: in
 def test_what_is_given_is_kept() -> None:
     filled = TrainingSettings(epochs=1.5, lr=3e-3).filled(1e-4, 144, 200)
     assert (filled.epochs, filled.lr) == (1.5, 3e-3)
+
+
+def test_a_warmup_longer_than_the_run_is_refused() -> None:
+    with pytest.raises(UsageError, match="the warm-up is 50 steps, and the run has 40: expected fewer"):
+        TrainingSettings(steps=40, warmup=50).check()
+    TrainingSettings(steps=40, warmup=40).check()
+    with pytest.raises(UsageError, match="and the run has 27"):  # 1.5 passes of 18 batches
+        TrainingSettings(epochs=1.5, batch_size=8, warmup=28).filled(1e-4, 144)
+    assert TrainingSettings(epochs=1.5, batch_size=8, warmup=27).filled(1e-4, 144).epochs == 1.5
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,14 @@ class TrainingSettings:
         for name, number in (("warm-up", self.warmup or 0.0), ("weight decay", self.weight_decay)):
             if not 0 <= number < math.inf:
                 raise UsageError(f"the {name} is {number:g}: expected 0 or more.")
+        if self.steps is not None:
+            self._refuse_long_warmup(self.steps)
+
+    def _refuse_long_warmup(self, steps: int) -> None:
+        if self.warmup is not None and self.warmup > steps:
+            raise UsageError(
+                f"the warm-up is {self.warmup:g} steps, and the run has {steps:,}: expected fewer, or a share below 1."
+            )
 
     def or_else(self, usual: TrainingSettings) -> TrainingSettings:
         """With what is usual for a kind of training where nothing was given."""
@@ -97,14 +105,20 @@ class TrainingSettings:
             lr: the task's learning rate.
             examples: of the training data.
             enough: steps that the task needs.
+
+        Raises:
+            UsageError: the warm-up is longer than the run.
         """
         steps_per_epoch = max(math.ceil(examples / self.batch_size), 1)
         epochs = min(max(USUAL_EPOCHS, math.ceil(enough / steps_per_epoch)), MOST_EPOCHS)
-        return replace(
+        filled = replace(
             self,
             lr=lr if self.lr is None else self.lr,
             epochs=float(epochs) if self.epochs is None else self.epochs,
         )
+        if self.steps is None and examples:
+            self._refuse_long_warmup(math.ceil((filled.epochs or 1) * steps_per_epoch))
+        return filled
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
