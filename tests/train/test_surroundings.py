@@ -22,9 +22,9 @@ from transformers.utils import logging
 from layerwise.errors import UsageError
 from layerwise.models.encoder import Encoder
 from layerwise.train import processes
+from layerwise.train.assembling import arguments
 from layerwise.train.evaluate import evaluate
 from layerwise.train.finetune import FinetuneChoices, finetune
-from layerwise.train.loop import arguments
 from layerwise.train.predict import predict
 from layerwise.train.pretraining.run import PretrainShape, pretrain
 from layerwise.train.pruning.run import PruneCuts, prune

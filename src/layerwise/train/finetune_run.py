@@ -17,6 +17,7 @@ from layerwise.models.layered import HeadOnStates, LayeredModel
 from layerwise.models.locate import ModelFiles
 from layerwise.models.padding import looks_at_padding
 from layerwise.reports.training import FinetuneReport, TrainingProgress
+from layerwise.train.assembling import arguments, build_loop
 from layerwise.train.batches import InParts, StateBatches, TokenBatches, fingerprint
 from layerwise.train.building import build, usual_rate
 from layerwise.train.choices import FinetuneChoices
@@ -30,7 +31,7 @@ from layerwise.train.data import (
 )
 from layerwise.train.folder import batches_for, save_trained, takes_texts
 from layerwise.train.frozen import remember_states
-from layerwise.train.loop import Loop, arguments, build_loop
+from layerwise.train.loop import Loop
 from layerwise.train.predictor import Predictor
 from layerwise.train.processes import in_shares
 from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, publishing, resume_from

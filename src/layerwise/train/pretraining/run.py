@@ -21,8 +21,8 @@ from layerwise.models.tokenizer_files import save_tokenizer
 from layerwise.reports.training import PretrainReport, TrainingProgress
 from layerwise.reports.wording import counted
 from layerwise.text.locations import STDIN, source_names
+from layerwise.train.assembling import arguments, build_loop
 from layerwise.train.given import folder_of, name_of, plain
-from layerwise.train.loop import arguments, build_loop
 from layerwise.train.masking import Masking
 from layerwise.train.pretraining.batches import Frame, PairDataset, packed_batch
 from layerwise.train.pretraining.corpus import Corpus
