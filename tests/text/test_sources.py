@@ -72,6 +72,7 @@ def test_globs(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ("source", "message"),
     [
         ("corpsu.txt", r"corpsu\.txt does not exist in .*: did you mean corpus\.txt\?"),
+        ("ab.csv", r"ab\.csv does not exist in .*: corpus\.txt, empty can be read there\."),
         ("no/such/file.txt", "its folder .* is not there either"),
         ("*.csv", r"\*\.csv matches no file"),
         ("*.md", r"matches 1 files and none that can be read \(README\.md"),

@@ -67,6 +67,13 @@ def test_an_entity_without_a_word_is_refused() -> None:
         given_spans(TextRecord("a  b", place="here"), [{"from": 1, "to": 3, "label": "X"}], "label")
 
 
+def test_an_entity_that_is_given_twice_is_one() -> None:
+    record = TextRecord(TEXT)
+    assert given_spans(record, [[5, 8, "name"], [5, 8, "name"]], "label") == [Span(5, 8, "name")]
+    with pytest.raises(SourceError, match="overlap"):
+        given_spans(record, [[5, 8, "name"], [5, 8, "company"]], "label")
+
+
 def test_no_entities_by_label_are_none() -> None:
     assert given_spans(TextRecord(TEXT), {}, "label") == []
 

@@ -179,6 +179,17 @@ def test_similarity_and_sentence_transformers(tmp_path: Path) -> None:
         assert float(vectors[0] @ vectors[1]) == pytest.approx(one.cosine, abs=1e-5)
 
 
+def test_the_shares_of_a_mix_are_learned_at_any_rate(tiny: str, tmp_path: Path) -> None:
+    """Beside a model, whose rate is too low for numbers that begin at 0 and end at some tenths."""
+    rows = [{"text": f"the {['fox', 'dog'][n % 2]} {n}", "label": "ab"[n % 2]} for n in range(60)]
+    data = write_jsonl(tmp_path / "data.jsonl", rows)
+    how = TrainingSettings(steps=40, batch_size=8, lr=1e-6)
+    mix = FinetuneChoices(mix="scalar")
+    report = finetune("classify", data, tmp_path / "out", dev=data, model=tiny, choices=mix, settings=how)
+    assert report is not None
+    assert max(report.shares) - min(report.shares) > 0.002  # at 1e-6 not more than 0.00002
+
+
 def test_a_learned_mix_for_similarity(tmp_path: Path) -> None:
     report = finetune(
         "similarity",

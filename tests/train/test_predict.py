@@ -23,7 +23,8 @@ from layerwise.train.finetune import FinetuneChoices, finetune
 from layerwise.train.predict import predict
 from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.example import DataColumns, Example
-from layerwise.train.tasks.qa import GivenAnswers, QuestionAnswering
+from layerwise.train.tasks.given_answers import GivenAnswers
+from layerwise.train.tasks.qa import QuestionAnswering
 from layerwise.types import TextRecord
 from tests.command_line import run
 from tests.tiny import one_thread  # noqa: F401
@@ -49,6 +50,15 @@ def classifier(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings=TrainingSettings(steps=2),
     )
     return folder / "out"
+
+
+def test_a_file_of_json_lines_is_one_by_its_name(classifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("short\nlong\n", "utf-8")
+    for name in ("said.JSONL", "said.tsv"):
+        assert run(f"predict {classifier} {tmp_path / 'texts.txt'} -o {tmp_path / name}").status == 0
+    said = [json.loads(line) for line in (tmp_path / "said.JSONL").read_text("utf-8").splitlines()]
+    assert [one["text"] for one in said] == ["short", "long"]
+    assert (tmp_path / "said.tsv").read_text("utf-8").splitlines()[0].endswith("\tshort")
 
 
 def test_a_text_that_is_cut_is_told(classifier: Path, tmp_path: Path) -> None:

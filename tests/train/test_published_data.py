@@ -15,7 +15,7 @@ from layerwise.train.finetune import finetune
 from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.by_name import TASKS
 from layerwise.train.tasks.example import DataColumns, Example
-from layerwise.train.tasks.qa import GivenAnswers
+from layerwise.train.tasks.given_answers import GivenAnswers
 from layerwise.types import TextRecord
 from tests.tiny import one_thread  # noqa: F401
 from tests.train.learning import tiny_bert, vocabulary, write_jsonl

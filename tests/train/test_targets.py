@@ -22,11 +22,12 @@ from layerwise.train.pretraining.run import PretrainShape, pretrain
 from layerwise.train.pruning.run import PruneCuts, prune
 from layerwise.train.settings import PRETRAINING, TrainingSettings
 from layerwise.train.tasks.example import DataColumns, Example
+from layerwise.train.tasks.given_answers import GivenAnswers
 from layerwise.train.tasks.ner import Tagging
-from layerwise.train.tasks.qa import GivenAnswers, QuestionAnswering
+from layerwise.train.tasks.qa import QuestionAnswering
 from layerwise.types import TextRecord
 from tests.tiny import one_thread, tiny_tokenizer  # noqa: F401
-from tests.train.learning import tiny_bert, write_jsonl
+from tests.train.learning import tiny_bert, vocabulary, write_jsonl
 from tests.train.test_foreign_checkpoints import checkpoint
 
 FEW = TrainingSettings(steps=2, batch_size=8, device="cpu")
@@ -85,6 +86,70 @@ def test_answers_that_no_window_holds_are_counted(tiny: str, tmp_path: Path) -> 
     assert report is not None
     [note] = [note for note in report.notes if "whole in no window" in note]
     assert note.startswith("6 answers are") and "windows of 24 tokens overlap by 6" in note  # 3 in each part
+
+
+def test_answers_may_be_as_long_as_those_of_training(tiny: str, tmp_path: Path) -> None:
+    long = "the red hat " * 15
+    rows = [
+        {
+            "question": f"what {n}",
+            "context": f"{long}is {n}",
+            "answers": {"text": [long.strip()], "answer_start": [0]},
+        }
+        for n in range(6)
+    ]
+    short = [{**row, "answers": {"text": ["the red"], "answer_start": [0]}} for row in rows]
+    whole = write_jsonl(tmp_path / "long.jsonl", rows)
+    parts = write_jsonl(tmp_path / "short.jsonl", short)
+    for data, name in ((whole, "long"), (parts, "short")):
+        finetune("qa", data, tmp_path / name, dev=data, model=tiny, settings=FEW)
+    document = json.loads((tmp_path / "long" / "layerwise_task.json").read_text("utf-8"))
+    assert document["longest_answer"] == len(vocabulary()(long).input_ids) - 2 > 30
+    assert not [note for note in evaluate(tmp_path / "long", whole).notes if "more than" in note]
+    [note] = [note for note in evaluate(tmp_path / "short", whole).notes if "more than" in note]
+    assert note == "6 answers have more than 30 tokens, the most that the model answers with."
+
+
+def a_span(task: QuestionAnswering, context: str, first: int, last: int) -> Any:
+    """What is said where the scores are highest at two tokens of the context."""
+    example = Example(TextRecord("where", context))
+    [[feature]] = task.featurise([example])
+    scores = np.zeros((2, len(feature.input_ids)), np.float32)
+    opening = feature.owner[2]
+    scores[0, opening + first] = scores[1, opening + last] = 9.0
+    return task.assemble(0, example, [feature], [scores])
+
+
+def test_the_longest_answer_is_a_span_that_can_be_said() -> None:
+    task = QuestionAnswering(tiny_tokenizer("wordpiece"), 64)
+    context = "the dog " * 20
+    assert len(a_span(task, context, 0, 35).answer.split()) <= 30
+    task.configure({"longest_answer": 36})
+    assert a_span(task, context, 0, 35).answer == ("the dog " * 18).strip()
+
+
+def test_an_answer_is_no_white_space() -> None:
+    """Byte-level tokenizers have tokens for it."""
+    task = QuestionAnswering(tiny_tokenizer("bpe"), 64)
+    context = "a dog\r\n\r\nthe fox"
+    [[feature]] = task.featurise([Example(TextRecord("where", context))])
+    starts, ends, _ = feature.owner
+    blank = [
+        k for k, (start, end) in enumerate(zip(starts, ends, strict=True)) if not context[start:end].strip()
+    ]
+    assert blank
+    for token in blank:
+        said = a_span(task, context, token, token)
+        assert said.answer.strip() == said.answer != "" and context[said.start : said.end] == said.answer
+    nothing = a_span(task, "\r\n\r\n", 0, 0)
+    assert (nothing.answer, nothing.start, nothing.probability) == ("", None, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram"])
+def test_the_shortest_windows_of_questions(kind: str) -> None:
+    task = QuestionAnswering(tiny_tokenizer(kind), 8)
+    [features] = task.featurise([Example(TextRecord("where is the dog", "the fox and the dog " * 3))])
+    assert len(features) > 5
 
 
 def test_questions_without_an_answer_stay_possible_in_what_is_pruned(tmp_path: Path) -> None:

@@ -70,7 +70,9 @@ def command(
     ] = None,
     allow_pickle: options.AllowPickleOption = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a text; also where the file ends with .jsonl.")
+    ] = False,
 ) -> None:
     """Predict: a line for each text, or for each entity, word or mask of it.
 
@@ -87,6 +89,7 @@ def command(
     output = None if output == "-" else output
     if output is not None:
         refuse_existing(output, overwrite)
+    in_json = as_json or (output or "").lower().endswith((".jsonl", ".ndjson"))
     if not is_shipped(model):
         from layerwise.train.predict import predict
         from layerwise.train.tasks.example import DataColumns
@@ -106,7 +109,7 @@ def command(
             allow_pickle=allow_pickle,
             say=lambda note: typer.echo(f"layerwise: note: {note}", err=True),
         )
-        lines = _json(said) if as_json else (line for one in said for line in one.lines())
+        lines = _json(said) if in_json else (line for one in said for line in one.lines())
     else:
         for name in OF_TRAINED:
             source_of = context.get_parameter_source(name)
@@ -116,7 +119,7 @@ def command(
                     "it out."
                 )
         found = _probed(model, source, format, text_column, words_column, limit, device, batch_tokens)
-        lines = _json(found) if as_json else _lines(found)
+        lines = _json(found) if in_json else _lines(found)
     if output is None:
         for line in lines:
             typer.echo(line)

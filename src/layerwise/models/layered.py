@@ -48,6 +48,11 @@ class LayeredHead(nn.Module):
         """The share of each layer in the mix; they sum to 1."""
         return [1.0] if self.mix is None else self.mix.detach().float().softmax(0).tolist()
 
+    @property
+    def mixing(self) -> list[nn.Parameter]:
+        """The numbers of the mix."""
+        return [one for one in (self.mix, self.gamma) if one is not None]
+
     def forward(self, states: Tensor) -> Tensor:
         """(…, layers, hidden_size) to (…, outputs)."""
         if self.mix is None or self.gamma is None:

@@ -95,8 +95,10 @@ def _missing(path: Path, given: str) -> SourceError:
             f"{given} does not exist: its folder {folder} is not there either, only {there} is."
         )
     names = sorted(item.name for item in folder.iterdir() if item.is_dir() or is_known(item.name))
-    near = difflib.get_close_matches(path.name, names, n=3) or names[:3]
+    near = difflib.get_close_matches(path.name, names, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "there is nothing to read there."
+    if names and not near:
+        hint = f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''} can be read there."
     return SourceError(f"{given} does not exist in {folder.absolute()}: {hint}")
 
 

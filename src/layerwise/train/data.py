@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from glob import has_magic
@@ -201,10 +202,10 @@ def hold_out(examples: Sequence[Example], seed: int, classes: bool) -> tuple[lis
 
     Args:
         seed: of the draw.
-        classes: whether targets are classes. A text with one that no text of the training part has then goes there too.
+        classes: whether targets are classes. Then each class of the tenth is in the training part too.
 
     Raises:
-        LabelError: there are fewer than ten different texts.
+        LabelError: there are fewer than ten different texts, or none whose classes others have.
     """
     groups: dict[Any, list[Example]] = {}
     for example in examples:
@@ -218,14 +219,20 @@ def hold_out(examples: Sequence[Example], seed: int, classes: bool) -> tuple[lis
         )
     order = list(groups)
     random.Random(seed).shuffle(order)
-    held = set(order[: max(1, round(len(order) * HELD_OUT))])
-    if classes:
-        seen = {label for key in order if key not in held for one in groups[key] for label in one.classes}
-        for key in [key for key in order if key in held]:
-            own = {label for one in groups[key] for label in one.classes}
-            if not own <= seen and len(held) > 1:
-                held.discard(key)
-                seen |= own
+    classes_of = {key: {label for one in groups[key] for label in one.classes} for key in order if classes}
+    left = Counter(label for own in classes_of.values() for label in own)
+    held: set[Any] = set()
+    for key in order:
+        own = classes_of.get(key, set())
+        if len(held) < max(1, round(len(order) * HELD_OUT)) and all(left[label] > 1 for label in own):
+            held.add(key)
+            left.subtract(own)
+    if not held:
+        shown = ", ".join(repr(label[:20]) for label in sorted(left)[:3])
+        raise LabelError(
+            f"the data has {len(left):,} classes ({shown}, …), and each text has one that no other has: expected classes "
+            "that repeat; name another column with --label, or a development part with --dev."
+        )
     train = [example for key, group in groups.items() if key not in held for example in group]
     dev = [example for key, group in groups.items() if key in held for example in group]
     return train, dev

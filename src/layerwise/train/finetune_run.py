@@ -29,6 +29,7 @@ from layerwise.train.data import (
     refuse_parts_together,
     split_by,
 )
+from layerwise.train.doubts import seen_before
 from layerwise.train.folder import batches_for, save_trained, takes_texts
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import Loop
@@ -70,6 +71,7 @@ class Finetuning:
         """Train, and write the folder; None in processes that are not the first."""
         self._say("reading")
         train, dev = self._examples()
+        self.notes += seen_before(train, dev)
         torch.manual_seed(self.how.seed)
         model, task = build(self.kind, self.name, self.find, self.chosen, train, self.notes.append)
         dev = list(map(task.fitting, known_to(task, dev, self.skipped)))
@@ -82,6 +84,7 @@ class Finetuning:
             raise SourceError(
                 "no row of the data has anything to learn from: its texts or contexts are empty; expected texts."
             )
+        task.learn_from(train_features)
         dev_features = list(task.featurise(dev))
         flat = [*train_features, *(one for group in dev_features for one in group)]
         self.how = self.how.filled(usual_rate(model, task), len(train_features), task.enough)

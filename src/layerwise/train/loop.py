@@ -20,6 +20,7 @@ from transformers import Trainer
 
 from layerwise.errors import InterruptedRunError, LayerwiseError, NumericError
 from layerwise.interruption import interruptible
+from layerwise.models.layered import LayeredHead
 from layerwise.models.load import quiet
 from layerwise.models.memory import within_memory
 from layerwise.train.batches import LengthOrder
@@ -35,6 +36,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """What goes wrong on a disk; other errors of a system may be of what `progress` calls."""
 
 FAILED_BATCH = "failed_batch.json"
+
+MIX_LR = 1e-2
+"""Of the numbers of a mix of layers: one a layer begins at 0, and at the rate of a model's weights would stay there."""
 
 Evaluate = Callable[[], dict[str, float]]
 Meter = Callable[[Callable[[torch.Tensor], torch.Tensor]], dict[str, float]]
@@ -74,6 +78,23 @@ class Loop(Trainer):
         order = LengthOrder(self._lengths, self.get_total_train_batch_size(self.args), self.args.seed)
         self.add_callback(Epochs(order))
         return order
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """As transformers makes it; a mix of layers learns at its own rate, without weight decay."""
+        made = self.optimizer is not None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        whole = self.model if model is None else model
+        assert whole is not None
+        heads = [one for one in whole.modules() if isinstance(one, LayeredHead)]
+        apart = [weight for head in heads for weight in head.mixing]
+        if apart and not made:
+            for group in optimizer.param_groups:
+                group["params"] = [
+                    one for one in group["params"] if not any(one is weight for weight in apart)
+                ]
+            rate = max(MIX_LR, self.args.learning_rate)
+            optimizer.add_param_group({"params": apart, "lr": rate, "weight_decay": 0.0})
+        return optimizer
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train, without transformers' bars and reports.

@@ -34,7 +34,8 @@ def given_spans(record: TextRecord, value: Any, name: str) -> list[Span]:
             f"{record.place}: the column {name!r} is {str(value)[:60]!r}, and there are no words: expected entities as "
             '[start, end, "label"] in characters, or a list of words (--words-column) with a tag each.'
         )
-    spans = sorted((_span(record, one, name) for one in value), key=lambda span: (span.start, span.end))
+    every = {_span(record, one, name) for one in value}  # given twice, it is one
+    spans = sorted(every, key=lambda span: (span.start, span.end, span.kind))
     for before, after in pairwise(spans):
         if after.start < before.end:
             raise SourceError(

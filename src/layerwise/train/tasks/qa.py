@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,27 +16,24 @@ from layerwise.models.tokenization import Tokenization
 from layerwise.ops.squad import squad_scores
 from layerwise.reports.answers import Answer
 from layerwise.reports.wording import counted
-from layerwise.text.class_names import whole
 from layerwise.text.sources import SourceOptions
-from layerwise.train.squad_json import IMPOSSIBLE, says_impossible
+from layerwise.train.squad_json import IMPOSSIBLE
 from layerwise.train.tasks.example import Array, DataColumns, Example, Feature
+from layerwise.train.tasks.given_answers import GivenAnswers, given_answers
 from layerwise.train.tasks.task import Task, mean_over
 from layerwise.types import TextRecord
 
 LONGEST_ANSWER = 30
-"""Tokens of an answer, as in BERT's run_squad.py."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenAnswers:
-    """The answers to a question: their texts, and where the first begins, which is learned; neither where there is none."""
-
-    texts: tuple[str, ...]
-    start: int | None
+"""Tokens of an answer, as in BERT's run_squad.py; more where answers of the training data have more."""
 
 
 class QuestionAnswering(Task):
-    """A span of the context, or none where the training data had questions without an answer."""
+    """A span of the context, or none where the training data had questions without an answer.
+
+    Attributes:
+        no_answers: whether it had; None: not known.
+        longest: tokens of the longest answer that is given.
+    """
 
     name = "qa"
     head = "question"
@@ -47,9 +42,14 @@ class QuestionAnswering(Task):
 
     def __init__(self, tokenizer: Any, max_length: int, labels: Sequence[str] = ()) -> None:
         super().__init__(tokenizer, max_length, labels)
-        self.no_answers: bool | None = None  # unknown
+        self.no_answers: bool | None = None
+        self.longest = LONGEST_ANSWER
         self._long_questions = self._in_no_window = 0
-        self.overlap = min(128, max(1, max_length // 4))  # 128 of 384 in BERT's run_squad.py
+        self._long_answers: list[int] = []
+        least = (
+            max_length - tokenizer.num_special_tokens_to_add(pair=True)
+        ) // 2  # of a window, for the context
+        self.overlap = max(0, min(128, max_length // 4, least - 1))  # 128 of 384 in BERT's run_squad.py
         self.tokenization = Tokenization(tokenizer, max_length, self.overlap)
 
     @classmethod
@@ -68,10 +68,14 @@ class QuestionAnswering(Task):
             )
         if not with_target:
             return Example(bare)
-        return Example(bare, _answers(record, columns.label or "answers"))
+        return Example(bare, given_answers(record, columns.label or "answers"))
 
     def prepare(self, examples: Sequence[Example]) -> None:
         self.no_answers = any(example.target.start is None for example in examples)
+
+    def learn_from(self, features: Sequence[Feature]) -> None:
+        spans = [one.target for one in features if one.target is not None]
+        self.longest = max([LONGEST_ANSWER, *(last - first + 1 for first, last in spans)])
 
     def count(self, encoded: EncodedText) -> None:
         super().count(encoded)
@@ -92,6 +96,9 @@ class QuestionAnswering(Task):
                 f"{which} whole in no window, which counts as no answer in training: windows of {self.max_length} tokens "
                 f"overlap by {self.overlap} (--max-length)."
             )
+        if number := sum(one > self.longest for one in self._long_answers):
+            which = counted(number, "answer has", "answers have")
+            notes.append(f"{which} more than {self.longest} tokens, the most that the model answers with.")
         return notes
 
     def features(self, example: Example, encoded: EncodedText) -> list[Feature]:
@@ -125,6 +132,8 @@ class QuestionAnswering(Task):
                 )
             )
         if answer is not None:
+            if answer[1] - answer[0] >= LONGEST_ANSWER:
+                self._long_answers.append(answer[1] - answer[0] + 1)
             self._in_no_window += all(one.target == (0, 0) for one in found)
         return found
 
@@ -150,14 +159,18 @@ class QuestionAnswering(Task):
         for feature, (start, end) in zip(features, said, strict=True):
             starts, ends, first = feature.owner
             count = len(starts)
-            table = _span_scores(start[first : first + count], end[first : first + count])
+            blank = _blank(record.text_pair or "", starts, ends)
+            inside = slice(first, first + count)
+            table = _span_scores(
+                np.where(blank, -np.inf, start[inside]), np.where(blank, -np.inf, end[inside]), self.longest
+            )
             scores.append(table.ravel())
             none = min(none, float(start[0] + end[0]))
             at, length = np.unravel_index(int(table.argmax()), table.shape)
             if table[at, length] > best[0]:
                 best = float(table[at, length]), int(starts[at]), int(ends[at + length])
         identity = record.id if record.id is not None else str(number)
-        if not features:  # an empty context
+        if not np.isfinite(best[0]):  # nothing but white space
             return Answer(identity, record.text, "", None, None, 1.0, 1.0 if self.no_answers else None)
         every = np.concatenate([*scores, [none]] if self.no_answers else scores)
         total = np.logaddexp.reduce(every.astype(np.float64))
@@ -182,10 +195,11 @@ class QuestionAnswering(Task):
 
     def document(self) -> dict[str, Any]:
         known = {} if self.no_answers is None else {"no_answers": self.no_answers}
-        return {**super().document(), **known}
+        return {**super().document(), **known, "longest_answer": self.longest}
 
     def configure(self, document: Mapping[str, Any]) -> None:
         self.no_answers = document.get("no_answers")
+        self.longest = document.get("longest_answer", LONGEST_ANSWER)
 
 
 def _scores(examples: Sequence[Example], found: Sequence[str]) -> dict[str, float]:
@@ -200,10 +214,15 @@ def _start_end(outputs: Mapping[str, Tensor]) -> Tensor:
     return outputs["logits"].float().transpose(1, 2)
 
 
-def _span_scores(start: Array, end: Array) -> Array:
+def _blank(context: str, starts: Array, ends: Array) -> Array:
+    """(tokens,) which are white space alone, as the line breaks of byte-level tokenizers: no answer begins or ends there."""
+    return np.array([not context[start:end].strip() for start, end in zip(starts, ends, strict=True)], bool)
+
+
+def _span_scores(start: Array, end: Array, longest: int) -> Array:
     """(tokens, lengths): score of the span that begins at a token and has so many tokens more."""
     count = len(start)
-    longest = min(LONGEST_ANSWER, count)
+    longest = min(longest, count)
     padded = np.concatenate([end, np.full(longest, -np.inf)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, longest)[:count]
     table: Array = start[:, None].astype(np.float64) + windows
@@ -234,69 +253,3 @@ def _answer_of(encoded: EncodedText, answers: GivenAnswers) -> tuple[int, int] |
     start, end = answers.start, answers.start + len(answers.texts[0])
     tokens = np.flatnonzero((encoded.sequence_id == 1) & (encoded.start < end) & (encoded.end > start))
     return (int(tokens[0]), int(tokens[-1])) if len(tokens) else None
-
-
-def _answers(record: TextRecord, name: str) -> GivenAnswers:
-    """Answers as SQuAD has them: {"text": [...], "answer_start": [...]}, or a list of {"text", "answer_start"}."""
-    if says_impossible(record.kept.get(IMPOSSIBLE)):
-        return GivenAnswers((), None)
-    value = record.kept[name]
-    if isinstance(value, str):  # in a field of a table, as JSON
-        with contextlib.suppress(ValueError):
-            value = json.loads(value)
-    if isinstance(value, Mapping) and not {"text", "answer_start"} & value.keys():
-        raise SourceError(
-            f"{record.place}: the object in {name!r} has {', '.join(map(repr, value)) or 'nothing'}; expected answers as "
-            'SQuAD has them, {"text": [...], "answer_start": [...]}, with empty lists for none: correct the row, or leave '
-            "such rows out with --skip-bad."
-        )
-    if isinstance(value, Mapping) and not isinstance(value.get("text"), str):
-        texts, starts = list(value.get("text") or ()), list(value.get("answer_start") or ())
-    else:
-        listed = [value] if isinstance(value, Mapping) else value if isinstance(value, list) else None
-        if listed is None or not all(isinstance(one, Mapping) for one in listed):
-            raise SourceError(
-                f"{record.place}: the column {name!r} is {str(value)[:60]!r}; expected answers as SQuAD has them, "
-                '{"text": [...], "answer_start": [...]}, with empty lists for none: correct the row, or leave such rows '
-                "out with --skip-bad."
-            )
-        texts = [one.get("text") for one in listed]
-        starts = [one.get("answer_start") for one in listed]
-    if len(texts) != len(starts) or not all(isinstance(text, str) for text in texts):
-        raise SourceError(
-            f"{record.place}: {name!r} has {len(texts)} texts and {len(starts)} starts: expected as many, texts and "
-            "numbers; correct the row, or leave such rows out with --skip-bad."
-        )
-    kept = [(text, whole(start)) for text, start in zip(texts, starts, strict=True) if text]
-    if not kept:
-        return GivenAnswers((), None)
-    there = [one for one in kept if _is_there(record, *one)]
-    if not there:
-        raise _elsewhere(record, *kept[0])
-    first = there[
-        0
-    ]  # one of several may be no span, as in CMRC 2018: scores compare with its text all the same
-    return GivenAnswers((first[0], *(text for text, _ in kept if text != first[0])), first[1])
-
-
-def _is_there(record: TextRecord, text: str, start: Any) -> bool:
-    context = record.text_pair or ""
-    if isinstance(start, str) or start is None:
-        raise SourceError(
-            f"{record.place}: the answer {text[:40]!r} has the answer_start {start!r}; expected a number: correct the row, "
-            "or leave such rows out with --skip-bad."
-        )
-    return isinstance(start, int) and start >= 0 and context[start : start + len(text)] == text
-
-
-def _elsewhere(record: TextRecord, text: str, start: Any) -> SourceError:
-    there = (record.text_pair or "").find(text)
-    where = (
-        "nowhere in the context"
-        if there < 0
-        else f"not in the context at its answer_start {start}, it is at {there}"
-    )
-    return SourceError(
-        f"{record.place}: the answer {text[:40]!r} is {where}: correct the row (offsets count Unicode code points), or "
-        "leave such rows out with --skip-bad."
-    )

@@ -179,6 +179,9 @@ class Task(ABC):
     def prepare(self, examples: Sequence[Example]) -> None:  # noqa: B027
         """Look at the training data before anything else."""
 
+    def learn_from(self, features: Sequence[Feature]) -> None:  # noqa: B027
+        """Look at the sequences of the training data before they are learned."""
+
     def weigh_classes(self, examples: Sequence[Example]) -> None:
         """Have rare classes count more.
 
