@@ -124,7 +124,7 @@ def test_squad_in_folders_globs_and_gz(tiny: str, tmp_path: Path) -> None:
         ([{"context": "a b", "qas": ["what?"]}], "a question is 'what\\?'; expected an object"),
         (
             [{"context": "a b", "qas": [{"question": "Who?", "id": "7"}]}],
-            "question 7: the column 'answers' is 'None'",
+            "question 7: there are no 'answers', and a test part",
         ),
         (
             [
@@ -195,7 +195,7 @@ def test_a_development_part_with_one_score_says_that_it_tells_nothing(tiny: str,
     report = finetune(
         "similarity", data, tmp_path / "out", dev=dev, model=tiny, settings=TrainingSettings(steps=2)
     )
-    assert report is not None and "means nothing" in report.notes[0]
+    assert report is not None and any("means nothing" in note for note in report.notes)
     for name in ("log.jsonl", "layerwise_task.json"):
         assert "NaN" not in (tmp_path / "out" / name).read_text("utf-8")
 

@@ -34,13 +34,13 @@ from layerwise.cli import (
 )
 from layerwise.cli.ending import (
     Commands,
-    another_process_failed,
     drop_output,
     escape_output,
     output_is_full,
     reader_is_gone,
 )
-from layerwise.errors import LayerwiseError
+from layerwise.errors import InterruptedRunError, LayerwiseError
+from layerwise.interruption import another_process_failed, not_the_first_process
 from layerwise.version import __version__
 
 app = typer.Typer(
@@ -102,6 +102,8 @@ def main() -> None:
         escape_output()
         app()
     except LayerwiseError as error:
+        if isinstance(error, InterruptedRunError) and not_the_first_process():
+            sys.exit(error.exit_code)  # the first one says it
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted.", 1)

@@ -43,13 +43,6 @@ def output_is_full(error: OSError) -> bool:
     return error.errno in _FULL and error.filename is None
 
 
-def another_process_failed(error: Exception) -> bool:
-    """Whether a process of several lost its connection: the one that failed has said why."""
-    lost = ("gloo", "NCCL", "Connection closed", "Connection reset", "Broken pipe")
-    beside = os.environ.get("RANK", "0") != "0"
-    return beside and isinstance(error, RuntimeError) and any(word in str(error) for word in lost)
-
-
 def drop_output() -> None:
     """Let go of what is still to be written: at its exit, Python would try once more, and complain."""
     with contextlib.suppress(OSError, AttributeError):

@@ -44,6 +44,7 @@ def command(
     from layerwise.train.evaluate import evaluate
     from layerwise.train.tasks.example import DataColumns
 
+    training.leave_to_the_first("evaluate")
     with live_status("evaluating") as progress:
         found = evaluate(
             model,

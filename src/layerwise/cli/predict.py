@@ -86,6 +86,7 @@ def command(
     from layerwise.models.shipped import is_shipped
     from layerwise.whole_file import refuse_existing, whole_file
 
+    training.leave_to_the_first("predict")
     output = None if output == "-" else output
     if output is not None:
         refuse_existing(output, overwrite)

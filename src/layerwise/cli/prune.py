@@ -62,6 +62,7 @@ def command(
     from layerwise.train.pruning.run import PruneCuts, prune
     from layerwise.train.tasks.example import DataColumns
 
+    training.leave_to_the_first("prune")
     found = prune(
         model,
         output,

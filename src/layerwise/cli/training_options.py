@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from layerwise.cli.progress import clock
+from layerwise.interruption import not_the_first_process
 
 if TYPE_CHECKING:
     from layerwise.reports.training import TrainingProgress
@@ -64,6 +66,9 @@ def live_training() -> Iterator[Callable[[TrainingProgress], None]]:
     from rich.text import Text
 
     console = Console(stderr=True)
+    if not_the_first_process():
+        yield lambda progress: None
+        return
     if console.is_terminal:
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             yield lambda progress: live.update(Text(describe(progress), no_wrap=True, overflow="ellipsis"))
@@ -78,6 +83,17 @@ def live_training() -> Iterator[Callable[[TrainingProgress], None]]:
             typer.echo(f"layerwise: {describe(progress)}", err=True)
 
     yield plain
+
+
+def leave_to_the_first(command: str) -> None:
+    """End all processes but the first: this command does its work once.
+
+    Raises:
+        typer.Exit: this is not the first.
+    """
+    if not_the_first_process():
+        say(f"{command} runs in one process; process {os.environ['RANK']} leaves it to process 0.")
+        raise typer.Exit
 
 
 def say(text: str) -> None:

@@ -117,10 +117,10 @@ class Logbook(TrainerCallback):
         self._scores |= {
             name.removeprefix("eval_"): value for name, value in logs.items() if name.startswith("eval_")
         }
-        progress = self._progress(args, state)
         line = {"step": state.global_step, "epoch": state.epoch, **logs}
         if "loss" in logs:
-            line["tokens_per_second"] = round(progress.tokens_per_second, 1)
+            seconds = time.perf_counter() - self._began
+            line["tokens_per_second"] = round((logs["tokens"] - self.loop.tokens_before) / seconds, 1)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(without_nan(line)) + "\n")
 

@@ -82,6 +82,10 @@ def finetune(
         raise UsageError("'-' was given twice: stdin can be read only once, so name a file for one of them.")
     chosen.refuse_unfit(task)
     state, device = this_process(how.device)
+    if state.num_processes > 1 and STDIN in (*train, *(held_out or ())):
+        raise UsageError(
+            f"'-' was given to {state.num_processes} processes, which cannot all read stdin: name a file that each can read."
+        )
     precision = pick_precision(how.precision, device)
     shares = state.num_processes * how.accumulate
     if how.batch_size % shares:

@@ -34,7 +34,7 @@ from layerwise.train.folder import batches_for, save_trained, takes_texts
 from layerwise.train.frozen import remember_states
 from layerwise.train.loop import Loop
 from layerwise.train.predictor import Predictor
-from layerwise.train.processes import in_shares
+from layerwise.train.processes import in_shares, refuse_unlike
 from layerwise.train.run_folder import CHECKPOINTS, LOG, claim, publishing, resume_from
 from layerwise.train.settings import TrainingSettings
 from layerwise.train.tasks.example import DataColumns, Example, Feature
@@ -88,7 +88,9 @@ class Finetuning:
         dev_features = list(task.featurise(dev))
         flat = [*train_features, *(one for group in dev_features for one in group)]
         self.how = self.how.filled(usual_rate(model, task), len(train_features), task.enough)
-        self.document |= {"sequences_sha256": fingerprint(flat), **self._weights()}
+        read = fingerprint(flat)
+        refuse_unlike(self.state.num_processes, read)
+        self.document |= {"sequences_sha256": read, **self._weights()}
         if self.state.is_main_process:
             claim(self.folder, self.document, self.resume)
         self.state.wait_for_everyone()
@@ -105,6 +107,7 @@ class Finetuning:
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         scores = loop.kept_scores() or evaluate()
         scores = {task.metric: scores[task.metric], **scores}  # a log that was read again is sorted by name
+        computed = loop.computed()
         if not self.state.is_main_process:
             self.state.wait_for_everyone()
             return None
@@ -113,7 +116,7 @@ class Finetuning:
                 f"the best weights of the run before, those of step {loop.best.lost:,}, were damaged on the disk: these are "
                 "the best of what came after it was resumed."
             )
-        report = self._report(model, task, len(train), dev, scores, untrained, loop, result)
+        report = self._report(model, task, len(train), dev, scores, untrained, loop, result, computed)
         with publishing(self.folder):
             document = {**self.document, "report": report.to_dict()}
             save_trained(self.folder, model.cpu(), task, document, self.name)
@@ -231,7 +234,9 @@ class Finetuning:
         untrained: float,
         loop: Loop,
         result: Any,
+        computed: tuple[int, int],
     ) -> FinetuneReport:
+        tokens, padding = computed
         seconds = float(result.metrics.get("train_runtime", 0.0))
         mixed = isinstance(model, LayeredModel) and len(model.layers) > 1
         return FinetuneReport(
@@ -251,8 +256,8 @@ class Finetuning:
             lr=float(self.how.lr or 0),
             precision=self.precision,
             seconds=time.perf_counter() - self.began,
-            tokens_per_second=loop.tokens * self.state.num_processes / seconds if seconds else 0.0,
-            padding=loop.padding / max(loop.tokens + loop.padding, 1),
+            tokens_per_second=tokens / seconds if seconds else 0.0,
+            padding=padding / max(tokens + padding, 1),
             classes=task.classes,
             layers=model.layers if mixed else (),
             shares=tuple(model.head.shares) if mixed else (),

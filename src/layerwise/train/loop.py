@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from transformers import Trainer
 
 from layerwise.errors import InterruptedRunError, LayerwiseError, NumericError
-from layerwise.interruption import interruptible
+from layerwise.interruption import another_process_failed, interruptible
 from layerwise.models.layered import LayeredHead
 from layerwise.models.load import quiet
 from layerwise.models.memory import within_memory
@@ -113,10 +113,14 @@ class Loop(Trainer):
                 within_memory(self.args.device, MEMORY_ADVICE, "the training"),
             ):
                 self._leave_out_unreached()
+                if self.args.process_index:  # the same dropout on each device would be less of it
+                    torch.manual_seed(self.args.seed + 1_000_003 * self.args.process_index)
                 result = super().train(*args, **kwargs)
         except LayerwiseError:
             raise
         except Exception as error:
+            if another_process_failed(error):
+                raise
             if began and not self._loaded:  # whatever its files hold
                 raise LayerwiseError(
                     f"the checkpoint {began} cannot be read ({' '.join(str(error).split())[:200]}): remove it, and --resume "
@@ -203,15 +207,16 @@ class Loop(Trainer):
         """Log, with what the meter has and the tokens so far, which a resumed run finds in the log again."""
         if "loss" in logs:
             measured = {} if self._meter is None else self._meter(self._add_up)
-            logs = {**logs, **measured, "tokens": self.all_tokens()}
+            logs = {**logs, **measured, "tokens": self.tokens_before + self.computed()[0]}
         super().log(logs, start_time)
 
-    def all_tokens(self) -> int:
-        """Real tokens over all processes, those before a resume too; all processes have to ask."""
-        own = self.tokens
+    def computed(self) -> tuple[int, int]:
+        """Real and filled up tokens of this run over all processes; all of them have to ask."""
+        own = torch.tensor([self.tokens, self.padding], device=self.args.device)
         if self.args.world_size > 1:
-            own = int(self.accelerator.reduce(torch.tensor([own], device=self.args.device), "sum"))
-        return self.tokens_before + own
+            own = self.accelerator.reduce(own, "sum")
+        tokens, padding = own.tolist()
+        return tokens, padding
 
     def _add_up(self, sums: torch.Tensor) -> torch.Tensor:
         if self.args.world_size == 1:

@@ -45,3 +45,23 @@ def in_shares(count: int, rank: int, world: int, work: Callable[[list[int]], lis
     mine = list(range(rank, count, world))
     parts = gather_object(list(zip(mine, work(mine), strict=True)))
     return [item for _, item in sorted(parts, key=lambda pair: pair[0])]
+
+
+def refuse_unlike(world: int, read: str) -> None:
+    """Refuse processes that read other data, as from files of the same name on several machines.
+
+    Args:
+        read: checksum of what this process has read.
+
+    Raises:
+        UsageError: another has read something else.
+    """
+    if world == 1:
+        return
+    from accelerate.utils import gather_object
+
+    if len(set(gather_object([read]))) > 1:
+        raise UsageError(
+            f"the {world} processes of this run have read different data: expected the same files on each machine, which "
+            "do not change meanwhile."
+        )

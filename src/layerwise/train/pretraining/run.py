@@ -229,7 +229,7 @@ class _Pretraining:
         loop = self._loop(start.model, data, losses, evaluate, first=checkpoint is None)
         began = time.perf_counter()
         result = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        tokens, before = loop.all_tokens(), loop.tokens_before
+        tokens, _ = loop.computed()
         if result.global_step < self.how.steps or not self.state.is_main_process:
             if self.state.is_main_process:
                 self.say(
@@ -251,12 +251,12 @@ class _Pretraining:
             documents=len(corpus.documents) - 1,
             tokens=int(corpus.sentences[-1]),
             steps=result.global_step,
-            trained_tokens=tokens,
+            trained_tokens=loop.tokens_before + tokens,
             passes=self.how.steps * self.pairs / max(len(first_pass), 1),
             scores=scores,
             precision=self.precision,
             seconds=seconds,
-            tokens_per_second=(tokens - before) / seconds,
+            tokens_per_second=tokens / seconds,
             notes=notes,
         )
 
