@@ -54,7 +54,7 @@ def test_each_process_draws_its_own(data: Path, tmp_path: Path) -> None:
     assert len(begun) == 2 and begun["0"] != begun["1"]
 
 
-def test_stdin_is_refused_and_read_once(data: Path, tiny: str, tmp_path: Path) -> None:
+def test_stdin_is_refused(data: Path, tiny: str, tmp_path: Path) -> None:
     layerwise = ["-m", "layerwise"]
     found = run(
         *layerwise, "finetune", "classify", "-", "-m", tiny, "-o", tmp_path / "out", "--device", "cpu"

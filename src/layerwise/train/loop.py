@@ -88,10 +88,9 @@ class Loop(Trainer):
         heads = [one for one in whole.modules() if isinstance(one, LayeredHead)]
         apart = [weight for head in heads for weight in head.mixing]
         if apart and not made:
+            known = set(apart)  # tensors are told apart by identity there
             for group in optimizer.param_groups:
-                group["params"] = [
-                    one for one in group["params"] if not any(one is weight for weight in apart)
-                ]
+                group["params"] = [one for one in group["params"] if one not in known]
             rate = max(MIX_LR, self.args.learning_rate)
             optimizer.add_param_group({"params": apart, "lr": rate, "weight_decay": 0.0})
         return optimizer

@@ -68,10 +68,10 @@ def given_answers(record: TextRecord, name: str) -> GivenAnswers:
     there = [one for one in kept if _is_there(record, *one)]
     if not there:
         raise _elsewhere(record, *kept[0])
-    first = there[
+    text, start = there[
         0
-    ]  # one of several may be no span, as in CMRC 2018: scores compare with its text all the same
-    return GivenAnswers((first[0], *(text for text, _ in kept if text != first[0])), first[1])
+    ]  # others may be no span, as in CMRC 2018: scores compare with their texts all the same
+    return GivenAnswers((text, *(other for other, _ in kept if other != text)), start)
 
 
 def _is_there(record: TextRecord, text: str, start: Any) -> bool:
@@ -85,12 +85,9 @@ def _is_there(record: TextRecord, text: str, start: Any) -> bool:
 
 
 def _elsewhere(record: TextRecord, text: str, start: Any) -> SourceError:
-    there = (record.text_pair or "").find(text)
-    where = (
-        "nowhere in the context"
-        if there < 0
-        else f"not in the context at its answer_start {start}, it is at {there}"
-    )
+    there, where = (record.text_pair or "").find(text), "nowhere in the context"
+    if there >= 0:
+        where = f"not in the context at its answer_start {start}, it is at {there}"
     return SourceError(
         f"{record.place}: the answer {text[:40]!r} is {where}: correct the row (offsets count Unicode code points), or "
         "leave such rows out with --skip-bad."

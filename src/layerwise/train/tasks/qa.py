@@ -32,7 +32,7 @@ class QuestionAnswering(Task):
 
     Attributes:
         no_answers: whether it had; None: not known.
-        longest: tokens of the longest answer that is given.
+        longest: the most tokens of an answer that it says.
     """
 
     name = "qa"
@@ -46,10 +46,10 @@ class QuestionAnswering(Task):
         self.longest = LONGEST_ANSWER
         self._long_questions = self._in_no_window = 0
         self._long_answers: list[int] = []
-        least = (
-            max_length - tokenizer.num_special_tokens_to_add(pair=True)
-        ) // 2  # of a window, for the context
-        self.overlap = max(0, min(128, max_length // 4, least - 1))  # 128 of 384 in BERT's run_squad.py
+        room = max_length - tokenizer.num_special_tokens_to_add(
+            pair=True
+        )  # half of it at least is the context's
+        self.overlap = max(0, min(128, max_length // 4, room // 2 - 1))  # 128 of 384 in BERT's run_squad.py
         self.tokenization = Tokenization(tokenizer, max_length, self.overlap)
 
     @classmethod
